@@ -1,0 +1,126 @@
+// FunctionSink: what FunctionWalker<Sink> tells about one function body, in order, once it has validated each instruction.
+//
+// The validator, the compilers, the analyses before them and the disassembler are sinks. A sink derives from NullSink, hides
+// the members it cares for (calls are resolved at compile time, nothing is virtual), and is passed to
+//
+//   FunctionWalker<MySink> walker(module, func_index, sink);
+//   bool ok = walker.Run();            // false: walker.error() has the message with the byte offset
+//
+// Contract:
+//  - A member is called after the instruction has been validated, with everything resolved that the module knows: types, not
+//    type indices. Spans and references live as long as the call.
+//  - Before each instruction's member, the walker calls OnInstruction(opcode, offset) once; `offset` is the byte offset in
+//    the module (as in error messages and backtraces).
+//  - Unreachable code is validated but not shown: after OnUnreachable, OnBr, OnBrTable, OnReturn the next call is the OnElse or
+//    OnEnd that ends the enclosing block. Blocks that begin in unreachable code are not shown at all, nor are their ends. A
+//    sink with kWantsUnreachable = true (the disassembler) sees everything.
+//  - Label depths count from the innermost visible block, 0, outwards; the function's own block is the outermost and a
+//    branch to it returns. They are depths among the blocks that the sink has been shown: since a reachable instruction
+//    has only reachable ancestors, these are the binary's own depths.
+//  - The operand stack that a sink mirrors is exactly the validator's: each member says what it pops and pushes.
+//  - A sink can stop the walk (a compiler out of memory): `bool failed() const` is asked after every instruction.
+#ifndef WASMD_ENGINE_VALIDATE_FUNCTION_SINK_H_
+#define WASMD_ENGINE_VALIDATE_FUNCTION_SINK_H_
+
+#include <cstdint>
+#include <span>
+
+#include "engine/wasm/opcodes.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+
+// A block's type, resolved. Spec: syntax-blocktype
+struct BlockSignature {
+  std::span<const ValType> params;
+  std::span<const ValType> results;
+};
+
+// Spec: syntax-memarg. `align` is the exponent as encoded.
+struct MemArg {
+  uint32_t align = 0;
+  uint32_t memory_index = 0;
+  uint64_t offset = 0;
+};
+
+// The sink that ignores everything; also the complete list of members.
+struct NullSink {
+  static constexpr bool kWantsUnreachable = false;
+  bool failed() const { return false; }
+
+  // `locals` has the parameters first, then the declared locals. Called before any instruction.
+  void OnBegin(const FuncType& /*type*/, std::span<const ValType> /*locals*/) {}
+  void OnInstruction(Opcode /*op*/, uint32_t /*offset*/) {}
+  // After the final `end` (whose OnEnd has been called).
+  void OnFinish() {}
+
+  // --- Control. Spec: syntax-instr-control
+  void OnUnreachable() {}
+  void OnNop() {}
+  // Parameters stay on the stack; they are the block's first operands.
+  void OnBlock(const BlockSignature& /*signature*/) {}
+  void OnLoop(const BlockSignature& /*signature*/) {}
+  // Pops the i32 condition.
+  void OnIf(const BlockSignature& /*signature*/) {}
+  // `reachable`: the end of the `then` arm is reached. The stack is the block's parameters again.
+  void OnElse(bool /*reachable*/) {}
+  // Ends block, loop, if or the function. `reachable`: the fall-through edge is. After it, code is reachable if the
+  // fall-through is or if a branch to it was shown; of an `if` without `else` always. The stack above the block's
+  // base is its results.
+  void OnEnd(bool /*reachable*/) {}
+  // Takes the label's operands (parameters of a loop, results of others) from the top of the stack.
+  void OnBr(uint32_t /*depth*/) {}
+  // Pops the condition; the label's operands stay.
+  void OnBrIf(uint32_t /*depth*/) {}
+  // Pops the i32 index.
+  void OnBrTable(std::span<const uint32_t> /*depths*/, uint32_t /*default_depth*/) {}
+  void OnReturn() {}
+  // Pops params, pushes results.
+  void OnCall(uint32_t /*func_index*/, const FuncType& /*type*/) {}
+  // Pops the i32 element index, then params; pushes results.
+  void OnCallIndirect(uint32_t /*type_index*/, uint32_t /*table_index*/, const FuncType& /*type*/) {}
+
+  // --- Parametric and variable.
+  void OnDrop(ValType /*type*/) {}
+  // Pops the i32 condition and two operands of `type`, pushes one.
+  void OnSelect(ValType /*type*/) {}
+  void OnLocalGet(uint32_t /*index*/, ValType /*type*/) {}
+  void OnLocalSet(uint32_t /*index*/, ValType /*type*/) {}
+  void OnLocalTee(uint32_t /*index*/, ValType /*type*/) {}
+  void OnGlobalGet(uint32_t /*index*/, const GlobalType& /*type*/) {}
+  void OnGlobalSet(uint32_t /*index*/, const GlobalType& /*type*/) {}
+
+  // --- Numeric: every opcode without immediate whose sig in opcodes.def is not empty and that touches no memory.
+  void OnConst(ValType /*type*/, uint64_t /*bits*/) {}  // i32 and f32 zero-extended.
+  // One operand of `from`, one result of `to`: i32.eqz, clz, neg, conversions, extends, trunc_sat, …
+  void OnUnary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}
+  // Two operands of `from`, one result of `to`: arithmetic and comparisons.
+  void OnBinary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}
+
+  // --- Memory. Spec: syntax-instr-memory
+  void OnLoad(Opcode /*op*/, ValType /*type*/, const MemArg& /*memarg*/) {}
+  void OnStore(Opcode /*op*/, ValType /*type*/, const MemArg& /*memarg*/) {}
+  void OnMemorySize(uint32_t /*memory_index*/) {}
+  void OnMemoryGrow(uint32_t /*memory_index*/) {}
+  void OnMemoryInit(uint32_t /*data_index*/, uint32_t /*memory_index*/) {}  // Pops d, s, n.
+  void OnDataDrop(uint32_t /*data_index*/) {}
+  void OnMemoryCopy(uint32_t /*to_memory*/, uint32_t /*from_memory*/) {}  // Pops d, s, n.
+  void OnMemoryFill(uint32_t /*memory_index*/) {}                         // Pops d, val, n.
+
+  // --- Tables and references. Spec: syntax-instr-table, syntax-instr-ref
+  void OnTableGet(uint32_t /*table_index*/, ValType /*element*/) {}
+  void OnTableSet(uint32_t /*table_index*/, ValType /*element*/) {}
+  void OnTableSize(uint32_t /*table_index*/) {}
+  void OnTableGrow(uint32_t /*table_index*/, ValType /*element*/) {}  // Pops init, n; pushes i32.
+  void OnTableFill(uint32_t /*table_index*/, ValType /*element*/) {}  // Pops i, val, n.
+  void OnTableCopy(uint32_t /*to_table*/, uint32_t /*from_table*/) {}
+  void OnTableInit(uint32_t /*elem_index*/, uint32_t /*table_index*/) {}
+  void OnElemDrop(uint32_t /*elem_index*/) {}
+  void OnRefNull(ValType /*type*/) {}
+  void OnRefIsNull(ValType /*type*/) {}
+  void OnRefFunc(uint32_t /*func_index*/) {}
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_VALIDATE_FUNCTION_SINK_H_

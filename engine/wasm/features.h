@@ -1,0 +1,63 @@
+// The wasm features by their proposals' names, and which of them the engine takes.
+#ifndef WASMD_ENGINE_WASM_FEATURES_H_
+#define WASMD_ENGINE_WASM_FEATURES_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace wasmd::engine {
+
+// FEATURE(name, proposal's name, supported)
+#define WASMD_FEATURES(FEATURE)                                       \
+  FEATURE(Mvp, "mvp", true)                                           \
+  FEATURE(MutableGlobals, "mutable-globals", true)                    \
+  FEATURE(SignExtension, "sign-extension", true)                      \
+  FEATURE(SaturatingFloatToInt, "saturating-float-to-int", true)      \
+  FEATURE(MultiValue, "multi-value", true)                            \
+  FEATURE(BulkMemory, "bulk-memory", true)                            \
+  FEATURE(ReferenceTypes, "reference-types", true)                    \
+  FEATURE(Simd, "simd", false)                                        \
+  FEATURE(RelaxedSimd, "relaxed-simd", false)                         \
+  FEATURE(TailCall, "tail-call", false)                               \
+  FEATURE(ExtendedConst, "extended-const", false)                     \
+  FEATURE(MultiMemory, "multi-memory", false)                         \
+  FEATURE(Memory64, "memory64", false)                                \
+  FEATURE(Exceptions, "exception-handling", false)                    \
+  FEATURE(LegacyExceptions, "legacy-exceptions", false)               \
+  FEATURE(FunctionReferences, "function-references", false)           \
+  FEATURE(Gc, "gc", false)                                            \
+  FEATURE(Threads, "threads", false)                                  \
+  FEATURE(CustomPageSizes, "custom-page-sizes", false)                \
+  FEATURE(WideArithmetic, "wide-arithmetic", false)
+
+enum class Feature : uint8_t {
+#define FEATURE(name, text, supported) k##name,
+  WASMD_FEATURES(FEATURE)
+#undef FEATURE
+};
+
+constexpr std::string_view ToString(Feature feature) {
+  switch (feature) {
+#define FEATURE(name, text, supported) \
+  case Feature::k##name:               \
+    return text;
+    WASMD_FEATURES(FEATURE)
+#undef FEATURE
+  }
+  return "?";
+}
+
+constexpr bool IsSupported(Feature feature) {
+  switch (feature) {
+#define FEATURE(name, text, supported) \
+  case Feature::k##name:               \
+    return supported;
+    WASMD_FEATURES(FEATURE)
+#undef FEATURE
+  }
+  return false;
+}
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_WASM_FEATURES_H_

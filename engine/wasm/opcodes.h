@@ -1,0 +1,81 @@
+// Opcode: every instruction that we know, and OpcodeInfo: its row in opcodes.def.
+#ifndef WASMD_ENGINE_WASM_OPCODES_H_
+#define WASMD_ENGINE_WASM_OPCODES_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <string_view>
+
+#include "engine/wasm/features.h"
+#include "engine/wasm/trap_code.h"
+
+namespace wasmd::engine {
+
+// prefix << 16 | code; SIMD codes exceed one byte.
+enum class Opcode : uint32_t {
+#define OP(name, prefix, code, text, imm, sig, feature, traps) k##name = (prefix) << 16 | (code),
+#include "engine/wasm/opcodes.def"
+#undef OP
+};
+
+// What follows the opcode in the binary format. Spec: binary-instr
+enum class Immediate : uint8_t {
+  kNone,
+  kBlockType,
+  kLabelIndex,
+  kBrTable,      // vec(labelidx) labelidx
+  kFuncIndex,
+  kCallIndirect,  // typeidx tableidx
+  kSelectTypes,   // vec(valtype)
+  kLocalIndex,
+  kGlobalIndex,
+  kTableIndex,
+  kMemArg,
+  kMemoryIndex,
+  kI32,
+  kI64,
+  kF32,
+  kF64,
+  kRefType,
+  kMemoryInit,  // dataidx memidx
+  kDataIndex,
+  kMemoryCopy,  // destination memidx, source memidx
+  kTableInit,   // elemidx tableidx
+  kElemIndex,
+  kTableCopy,  // destination tableidx, source tableidx
+};
+
+struct OpcodeInfo {
+  Opcode op;
+  std::string_view text;
+  Immediate immediate;
+  std::string_view sig;
+  Feature feature;
+  TrapMask traps;
+};
+
+inline constexpr TrapMask kNoTrap = 0;
+inline constexpr OpcodeInfo kOpcodes[] = {
+#define OP(name, prefix, code, text, imm, sig, feature, traps) \
+  {Opcode::k##name, text, Immediate::k##imm, sig, Feature::k##feature, traps},
+#include "engine/wasm/opcodes.def"
+#undef OP
+};
+static_assert(std::ranges::adjacent_find(kOpcodes, std::ranges::greater_equal{}, &OpcodeInfo::op) ==
+                  std::ranges::end(kOpcodes),
+              "opcodes.def must ascend by (prefix, code)");
+
+inline constexpr uint32_t kOpcodeCount = std::size(kOpcodes);
+
+// The row of `op`, or nullptr for a number that is no instruction. O(log n): for printing and errors; the walker has its
+// own dense dispatch.
+constexpr const OpcodeInfo* FindOpcode(Opcode op) {
+  const auto* row = std::ranges::lower_bound(kOpcodes, op, std::ranges::less{}, &OpcodeInfo::op);
+  return row != std::ranges::end(kOpcodes) && row->op == op ? row : nullptr;
+}
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_WASM_OPCODES_H_

@@ -1,0 +1,121 @@
+// The wasm spec's types: value types, function types, limits, table, memory and global types.
+//
+// ValType is an enum over the binary encoding's type codes, 32 bits wide so that typed references (wasm 3.0: a heap type
+// index beside the code) fit above the low byte without changing its users.
+//
+// Everything here is a plain value. Spec: syntax-types
+#ifndef WASMD_ENGINE_WASM_TYPES_H_
+#define WASMD_ENGINE_WASM_TYPES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace wasmd::engine {
+
+// Spec: syntax-valtype. The values are the binary format's codes. kBottom is the validator's "any type" and stands in no
+// module.
+enum class ValType : uint32_t {
+  kBottom = 0,
+  kI32 = 0x7f,
+  kI64 = 0x7e,
+  kF32 = 0x7d,
+  kF64 = 0x7c,
+  kV128 = 0x7b,
+  kFuncRef = 0x70,
+  kExternRef = 0x6f,
+};
+
+constexpr bool IsRef(ValType type) {
+  return type == ValType::kFuncRef || type == ValType::kExternRef;
+}
+constexpr bool IsFloat(ValType type) { return type == ValType::kF32 || type == ValType::kF64; }
+// i32, i64 and references: what travels in a general register.
+constexpr bool IsGeneral(ValType type) {
+  return type == ValType::kI32 || type == ValType::kI64 || IsRef(type);
+}
+constexpr bool IsNum(ValType type) {
+  return type == ValType::kI32 || type == ValType::kI64 || IsFloat(type);
+}
+
+// The text format's name, such as "i32" or "funcref".
+constexpr std::string_view ToString(ValType type) {
+  switch (type) {
+    case ValType::kBottom:
+      return "bottom";
+    case ValType::kI32:
+      return "i32";
+    case ValType::kI64:
+      return "i64";
+    case ValType::kF32:
+      return "f32";
+    case ValType::kF64:
+      return "f64";
+    case ValType::kV128:
+      return "v128";
+    case ValType::kFuncRef:
+      return "funcref";
+    case ValType::kExternRef:
+      return "externref";
+  }
+  return "?";
+}
+
+// Spec: syntax-functype
+struct FuncType {
+  std::vector<ValType> params;
+  std::vector<ValType> results;
+  friend bool operator==(const FuncType&, const FuncType&) = default;
+};
+
+// Spec: syntax-limits. Units: elements for tables, wasm pages for memories.
+struct Limits {
+  uint64_t min = 0;
+  std::optional<uint64_t> max;
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+// Spec: syntax-memtype. 32-bit addresses and 64 KiB pages.
+struct MemoryType {
+  Limits limits;
+  friend bool operator==(const MemoryType&, const MemoryType&) = default;
+};
+
+// Spec: syntax-tabletype
+struct TableType {
+  ValType element = ValType::kFuncRef;
+  Limits limits;
+  friend bool operator==(const TableType&, const TableType&) = default;
+};
+
+// Spec: syntax-globaltype
+struct GlobalType {
+  ValType type = ValType::kI32;
+  bool is_mutable = false;
+  friend bool operator==(const GlobalType&, const GlobalType&) = default;
+};
+
+// Spec: syntax-externtype
+enum class ExternKind : uint8_t { kFunc = 0, kTable = 1, kMemory = 2, kGlobal = 3 };
+
+constexpr std::string_view ToString(ExternKind kind) {
+  switch (kind) {
+    case ExternKind::kFunc:
+      return "func";
+    case ExternKind::kTable:
+      return "table";
+    case ExternKind::kMemory:
+      return "memory";
+    case ExternKind::kGlobal:
+      return "global";
+  }
+  return "?";
+}
+
+// A wasm page, as the spec means it. An OS page is the kernel's.
+inline constexpr uint64_t kWasmPageBytes = 65536;
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_WASM_TYPES_H_
