@@ -1,0 +1,3 @@
+module wasmd.dev/tests/guests/go_hello
+
+go 1.21
