@@ -87,6 +87,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   set(wasmd_test_warnings -Wno-global-constructors -Wno-exit-time-destructors)
 endif()
 
+# Every test with the label "unit": what the sanitizer presets build.
+add_custom_target(wasmd_unit_tests)
+
 # Flags that every target of ours gets, by where it lives.
 function(_wasmd_apply_flags target)
   get_target_property(type ${target} TYPE)
@@ -154,6 +157,9 @@ function(wasmd_test)
   target_compile_options(${arg_NAME} PRIVATE ${wasmd_test_warnings})
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
+  endif()
+  if("unit" IN_LIST arg_LABELS)
+    add_dependencies(wasmd_unit_tests ${arg_NAME})
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Builds and runs everything that must pass before a change goes in:
+#
+#   scripts/test.sh          release build with warnings as errors and all its tests (unit, conformance, end to end);
+#                            then the engine's and the wire's unit tests under AddressSanitizer
+#   scripts/test.sh --long   also ThreadSanitizer, g++, and a minute of each fuzz target
+#
+# WASMD_SPEC_SUITE names the folder of the official test suite (default: ../shared/spec where it exists).
+# Last comes a summary with one line for each part. Exits 1 where any failed.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+long=false
+case "${1:-}" in
+  "") ;;
+  --long) long=true ;;
+  *) die "usage: scripts/test.sh [--long]" ;;
+esac
+
+if [[ -z ${WASMD_SPEC_SUITE:-} && -d ../shared/spec ]]; then
+  WASMD_SPEC_SUITE="$(cd ../shared/spec && pwd)"
+fi
+[[ -n ${WASMD_SPEC_SUITE:-} ]] && export WASMD_SPEC_SUITE
+
+summary=()
+failed=false
+
+# part NAME COMMAND…: runs it, notes the outcome and the time, goes on either way.
+part() {
+  local name=$1 start=$SECONDS status=passed
+  shift
+  say "$name"
+  # A subshell, so that `die` and set -e end the part and not the script; not in an `||` list,
+  # where set -e would be off.
+  set +e
+  (
+    set -e
+    "$@"
+  )
+  (($? == 0)) || { status=FAILED failed=true; }
+  set -e
+  summary+=("$(printf '%-48s %s (%d s)' "$name" "$status" $((SECONDS - start)))")
+}
+
+# test_preset PRESET [ctest arguments]
+test_preset() {
+  local preset=$1
+  shift
+  ctest --preset "$preset" --parallel "$(nproc)" "$@"
+}
+
+need_packages
+
+release() {
+  configure release -DWASMD_WERROR=ON
+  build release
+}
+sanitized() {
+  configure "$1" -DWASMD_WERROR=ON
+  build "$1" wasmd_unit_tests
+  test_preset "$1" --label-regex '^unit$'
+}
+fuzz_all() {
+  local target
+  for target in $(scripts/fuzz.sh); do
+    scripts/fuzz.sh "$target" 60
+  done
+}
+
+part "format, layers, .proto, spaces" .ci/lint.sh --quick
+part "release: build" release
+part "release: tests" test_preset release
+part "asan, ubsan: unit tests" sanitized asan
+if $long; then
+  part "tsan: unit tests" sanitized tsan
+  part "g++: unit tests" sanitized gcc
+  part "fuzz: a minute a target" fuzz_all
+fi
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+$failed && exit 1
+exit 0
