@@ -4,10 +4,9 @@
 target triple = "x86_64-pc-linux-gnu"
 
 ; Calls the function pointer at context + 0 between two uses of every argument, so that values live across the call.
-define i64 @llvm_calls_out(ptr %context, i32 zeroext %a, i64 %b, double %c, i64 %d, i64 %e, i64 %f) #0 {
+define i64 @llvm_calls_out(ptr %context, i64 %a64, i64 %b, double %c, i64 %d, i64 %e, i64 %f) #0 {
   %callee = load ptr, ptr %context
   %r = call i64 %callee(ptr %context, i64 %b, double %c) #1
-  %a64 = zext i32 %a to i64
   %s1 = add i64 %r, %a64
   %s2 = add i64 %s1, %b
   %s3 = add i64 %s2, %d
@@ -34,10 +33,11 @@ define i64 @llvm_tail_call(ptr %context, i64 %a) #0 {
   ret i64 %r
 }
 
-; A narrow result is zero-extended by whoever makes it.
-define zeroext i32 @llvm_narrow(ptr %context, i64 %a) #0 {
-  %r = trunc i64 %a to i32
-  ret i32 %r
+; An i32 result is zero-extended to 64 bits in IR: `zeroext i32` extends to 32 only and leaves garbage above.
+define i64 @llvm_narrow(ptr %context, i64 %a) #0 {
+  %narrow = trunc i64 %a to i32
+  %r = zext i32 %narrow to i64
+  ret i64 %r
 }
 
 attributes #0 = { nounwind noinline "frame-pointer"="all" "no_callee_saved_registers" }
