@@ -1,24 +1,35 @@
-// FunctionSink: what FunctionWalker<Sink> tells about one function body, in order, once it has validated each instruction.
+// FunctionSink: what FunctionWalker<Sink> tells about one function body, in order, once it has
+// validated each instruction.
 //
-// The validator, the compilers, the analyses before them and the disassembler are sinks. A sink derives from NullSink, hides
-// the members it cares for (calls are resolved at compile time, nothing is virtual), and is passed to
+// The validator, the compilers, the analyses before them and the disassembler are sinks. A sink
+// derives from NullSink, hides the members it cares for (calls are resolved at compile time,
+// nothing is virtual), and is passed to
 //
-//   FunctionWalker<MySink> walker(module, func_index, sink);
-//   bool ok = walker.Run();            // false: walker.error() has the message with the byte offset
+//   WalkerScratch scratch;             // Reused for many functions: a walk then allocates nothing.
+//   FunctionWalker<MySink> walker(module, func_index, sink, scratch);
+//   bool ok = walker.Run();            // false: walker.error() has the message with the byte
+//   offset
 //
 // Contract:
-//  - A member is called after the instruction has been validated, with everything resolved that the module knows: types, not
+//  - A member is called after the instruction has been validated, with everything resolved that the
+//  module knows: types, not
 //    type indices. Spans and references live as long as the call.
-//  - Before each instruction's member, the walker calls OnInstruction(opcode, offset) once; `offset` is the byte offset in
+//  - Before each instruction's member, the walker calls OnInstruction(opcode, offset) once;
+//  `offset` is the byte offset in
 //    the module (as in error messages and backtraces).
-//  - Unreachable code is validated but not shown: after OnUnreachable, OnBr, OnBrTable, OnReturn the next call is the OnElse or
-//    OnEnd that ends the enclosing block. Blocks that begin in unreachable code are not shown at all, nor are their ends. A
-//    sink with kWantsUnreachable = true (the disassembler) sees everything.
-//  - Label depths count from the innermost visible block, 0, outwards; the function's own block is the outermost and a
-//    branch to it returns. They are depths among the blocks that the sink has been shown: since a reachable instruction
-//    has only reachable ancestors, these are the binary's own depths.
-//  - The operand stack that a sink mirrors is exactly the validator's: each member says what it pops and pushes.
-//  - A sink can stop the walk (a compiler out of memory): `bool failed() const` is asked after every instruction.
+//  - Unreachable code is validated but not shown: after OnUnreachable, OnBr, OnBrTable, OnReturn
+//  the next call is the OnElse or
+//    OnEnd that ends the enclosing block. Blocks that begin in unreachable code are not shown at
+//    all, nor are their ends. A sink with kWantsUnreachable = true (the disassembler) sees
+//    everything.
+//  - Label depths count from the innermost visible block, 0, outwards; the function's own block is
+//  the outermost and a
+//    branch to it returns. They are depths among the blocks that the sink has been shown: since a
+//    reachable instruction has only reachable ancestors, these are the binary's own depths.
+//  - The operand stack that a sink mirrors is exactly the validator's: each member says what it
+//  pops and pushes.
+//  - A sink can stop the walk (a compiler out of memory): `bool failed() const` is asked after
+//  every instruction.
 #ifndef WASMD_ENGINE_VALIDATE_FUNCTION_SINK_H_
 #define WASMD_ENGINE_VALIDATE_FUNCTION_SINK_H_
 
@@ -64,9 +75,10 @@ struct NullSink {
   void OnIf(const BlockSignature& /*signature*/) {}
   // `reachable`: the end of the `then` arm is reached. The stack is the block's parameters again.
   void OnElse(bool /*reachable*/) {}
-  // Ends block, loop, if or the function. `reachable`: the fall-through edge is. After it, code is reachable if the
-  // fall-through is or if a branch to it was shown; of an `if` without `else` always. The stack above the block's
-  // base is its results.
+  // Ends block, loop, if or the function. `reachable`: the fall-through edge is. After it, code is
+  // reachable if the fall-through is, if a branch to it was shown (of a loop, branches go to its
+  // start) or if OnElse said that the `then` arm's end is reachable; of an `if` without `else`
+  // always. The stack above the block's base is its results.
   void OnEnd(bool /*reachable*/) {}
   // Takes the label's operands (parameters of a loop, results of others) from the top of the stack.
   void OnBr(uint32_t /*depth*/) {}
@@ -78,7 +90,8 @@ struct NullSink {
   // Pops params, pushes results.
   void OnCall(uint32_t /*func_index*/, const FuncType& /*type*/) {}
   // Pops the i32 element index, then params; pushes results.
-  void OnCallIndirect(uint32_t /*type_index*/, uint32_t /*table_index*/, const FuncType& /*type*/) {}
+  void OnCallIndirect(uint32_t /*type_index*/, uint32_t /*table_index*/, const FuncType& /*type*/) {
+  }
 
   // --- Parametric and variable.
   void OnDrop(ValType /*type*/) {}
@@ -90,9 +103,11 @@ struct NullSink {
   void OnGlobalGet(uint32_t /*index*/, const GlobalType& /*type*/) {}
   void OnGlobalSet(uint32_t /*index*/, const GlobalType& /*type*/) {}
 
-  // --- Numeric: every opcode without immediate whose sig in opcodes.def is not empty and that touches no memory.
+  // --- Numeric: every opcode without immediate whose sig in opcodes.def is not empty and that
+  // touches no memory.
   void OnConst(ValType /*type*/, uint64_t /*bits*/) {}  // i32 and f32 zero-extended.
-  // One operand of `from`, one result of `to`: i32.eqz, clz, neg, conversions, extends, trunc_sat, …
+  // One operand of `from`, one result of `to`: i32.eqz, clz, neg, conversions, extends, trunc_sat,
+  // …
   void OnUnary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}
   // Two operands of `from`, one result of `to`: arithmetic and comparisons.
   void OnBinary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}

@@ -8,26 +8,26 @@
 namespace wasmd::engine {
 
 // FEATURE(name, proposal's name, supported)
-#define WASMD_FEATURES(FEATURE)                                       \
-  FEATURE(Mvp, "mvp", true)                                           \
-  FEATURE(MutableGlobals, "mutable-globals", true)                    \
-  FEATURE(SignExtension, "sign-extension", true)                      \
-  FEATURE(SaturatingFloatToInt, "saturating-float-to-int", true)      \
-  FEATURE(MultiValue, "multi-value", true)                            \
-  FEATURE(BulkMemory, "bulk-memory", true)                            \
-  FEATURE(ReferenceTypes, "reference-types", true)                    \
-  FEATURE(Simd, "simd", false)                                        \
-  FEATURE(RelaxedSimd, "relaxed-simd", false)                         \
-  FEATURE(TailCall, "tail-call", false)                               \
-  FEATURE(ExtendedConst, "extended-const", false)                     \
-  FEATURE(MultiMemory, "multi-memory", false)                         \
-  FEATURE(Memory64, "memory64", false)                                \
-  FEATURE(Exceptions, "exception-handling", false)                    \
-  FEATURE(LegacyExceptions, "legacy-exceptions", false)               \
-  FEATURE(FunctionReferences, "function-references", false)           \
-  FEATURE(Gc, "gc", false)                                            \
-  FEATURE(Threads, "threads", false)                                  \
-  FEATURE(CustomPageSizes, "custom-page-sizes", false)                \
+#define WASMD_FEATURES(FEATURE)                                  \
+  FEATURE(Mvp, "mvp", true)                                      \
+  FEATURE(MutableGlobals, "mutable-globals", true)               \
+  FEATURE(SignExtension, "sign-extension", true)                 \
+  FEATURE(SaturatingFloatToInt, "saturating-float-to-int", true) \
+  FEATURE(MultiValue, "multi-value", true)                       \
+  FEATURE(BulkMemory, "bulk-memory", true)                       \
+  FEATURE(ReferenceTypes, "reference-types", true)               \
+  FEATURE(Simd, "simd", false)                                   \
+  FEATURE(RelaxedSimd, "relaxed-simd", false)                    \
+  FEATURE(TailCall, "tail-call", false)                          \
+  FEATURE(ExtendedConst, "extended-const", false)                \
+  FEATURE(MultiMemory, "multi-memory", false)                    \
+  FEATURE(Memory64, "memory64", false)                           \
+  FEATURE(Exceptions, "exception-handling", false)               \
+  FEATURE(LegacyExceptions, "legacy-exceptions", false)          \
+  FEATURE(FunctionReferences, "function-references", false)      \
+  FEATURE(Gc, "gc", false)                                       \
+  FEATURE(Threads, "threads", false)                             \
+  FEATURE(CustomPageSizes, "custom-page-sizes", false)           \
   FEATURE(WideArithmetic, "wide-arithmetic", false)
 
 enum class Feature : uint8_t {

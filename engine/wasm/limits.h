@@ -1,5 +1,5 @@
-// Every limit of the engine, by name, with its reason. A module beyond one is refused with kResourceExhausted or
-// kInvalidArgument and a message that names the limit.
+// Every limit of the engine, by name, with its reason. A module beyond one is refused with
+// kResourceExhausted or kInvalidArgument and a message that names the limit.
 #ifndef WASMD_ENGINE_WASM_LIMITS_H_
 #define WASMD_ENGINE_WASM_LIMITS_H_
 
@@ -7,7 +7,8 @@
 
 namespace wasmd::engine {
 
-// The limits that browsers publish in the JavaScript API's appendix: a module that loads there loads here.
+// The limits that browsers publish in the JavaScript API's appendix: a module that loads there
+// loads here.
 inline constexpr uint32_t kMaxModuleBytes = 1u << 30;
 inline constexpr uint32_t kMaxTypes = 1'000'000;
 inline constexpr uint32_t kMaxFuncs = 1'000'000;  // Imported and defined together.
@@ -18,23 +19,32 @@ inline constexpr uint32_t kMaxDataSegments = 100'000;
 inline constexpr uint32_t kMaxElemSegments = 10'000'000;
 inline constexpr uint32_t kMaxTables = 100'000;
 inline constexpr uint32_t kMaxMemories = 100;
-inline constexpr uint32_t kMaxTableElements = 10'000'000;  // What an instance may hold, not what a type may say.
+inline constexpr uint32_t kMaxTableElements =
+    10'000'000;  // What an instance may hold, not what a type may say.
 inline constexpr uint32_t kMaxFuncParams = 1'000;
 inline constexpr uint32_t kMaxFuncResults = 1'000;
 inline constexpr uint32_t kMaxFuncLocals = 50'000;
 inline constexpr uint32_t kMaxFuncBodyBytes = 7'654'321;
+// Operands and blocks that are open at one point of a body. Two bytes of code can push a thousand
+// operands, so that a body alone does not bound the walker's memory. No limit that browsers
+// publish; compilers stay a hundred times below.
+inline constexpr uint32_t kMaxOperands = 1'000'000;
+inline constexpr uint32_t kMaxBlockDepth = 500'000;
 inline constexpr uint32_t kMaxNameBytes = 100'000;
-inline constexpr uint32_t kMaxBrTableTargets = 65'520 * 8;  // Browsers: bounded by the body. Ours: bounds the scratch.
+inline constexpr uint32_t kMaxBrTableTargets =
+    65'520 * 8;  // Browsers: bounded by the body. Ours: bounds the scratch.
 // Elements of one segment, so that a count cannot ask for memory that its bytes do not back.
 inline constexpr uint32_t kMaxElemSegmentLength = 10'000'000;
 
 // 4 GiB of 64 KiB pages. Spec: valid-memtype
 inline constexpr uint64_t kMaxMemory32Pages = 65'536;
 
-// Machine code of one process: the code arena's reservation, so that every pc in it is one subtraction away from its chunk.
+// Machine code of one process: the code arena's reservation, so that every pc in it is one
+// subtraction away from its chunk.
 inline constexpr uint64_t kCodeArenaBytes = uint64_t{1} << 31;
 
-// Stack that wasm frames may use in one activation, and what stays below for host functions, builtins and the fault handler.
+// Stack that wasm frames may use in one activation, and what stays below for host functions,
+// builtins and the fault handler.
 inline constexpr uint64_t kDefaultWasmStackBytes = 1u << 20;
 inline constexpr uint64_t kHostStackReserveBytes = 128u << 10;
 

@@ -1,8 +1,8 @@
 // Module: the decoded and validated abstract syntax of one wasm module.
 //
-// A Module refers into the bytes it was decoded from (names, function bodies, segments), which its owner keeps alive and
-// unchanged beside it (engine/api/module.h owns both). Immutable after decoding, so thread-safe to read.
-// Spec: syntax-module
+// A Module refers into the bytes it was decoded from (names, function bodies, segments), which its
+// owner keeps alive and unchanged beside it (engine/api/module.h owns both). Immutable after
+// decoding, so thread-safe to read. Spec: syntax-module
 //
 // Index spaces count imports first, then definitions.
 #ifndef WASMD_ENGINE_WASM_MODULE_H_
@@ -13,13 +13,15 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/wasm/types.h"
 
 namespace wasmd::engine {
 
-// Spec: syntax-expr, restricted to constant expressions. Decoded to one of these; wasm 2.0 allows nothing else.
+// Spec: syntax-expr, restricted to constant expressions. Decoded to one of these; wasm 2.0 allows
+// nothing else.
 struct ConstExpr {
   enum class Kind : uint8_t { kConst, kGlobalGet, kRefNull, kRefFunc };
   Kind kind = Kind::kConst;
@@ -44,9 +46,11 @@ struct Export {
 // One function of the index space. An import has no body.
 struct Func {
   uint32_t type_index = 0;
-  uint32_t body_offset = 0;  // Offset in the module's bytes of the body: local declarations, then instructions.
-  uint32_t body_bytes = 0;   // 0 for imports.
-  bool is_declared_ref = false;  // Stands in an element segment, an export, a global or ref.func. Spec: C.refs
+  uint32_t body_offset =
+      0;  // Offset in the module's bytes of the body: local declarations, then instructions.
+  uint32_t body_bytes = 0;  // 0 for imports.
+  bool is_declared_ref =
+      false;  // Stands in an element segment, an export, a global or ref.func. Spec: C.refs
 };
 
 struct Global {
@@ -79,7 +83,7 @@ struct ElemSegment {
 struct DataSegment {
   bool is_active = false;
   uint32_t memory_index = 0;
-  ConstExpr offset;  // Active ones only.
+  ConstExpr offset;           // Active ones only.
   uint32_t bytes_offset = 0;  // In the module's bytes.
   uint32_t bytes_size = 0;
 };
@@ -90,7 +94,8 @@ struct CustomSection {
   std::span<const std::byte> contents;
 };
 
-// The "name" custom section: best effort; what is malformed in it is left out, never an error. Spec: binary-namesec
+// The "name" custom section: best effort; what is malformed in it is left out, never an error.
+// Spec: binary-namesec
 struct NameSection {
   std::string_view module_name;
   // Function names in ascending function index.
@@ -118,7 +123,9 @@ struct Module {
   uint32_t imported_globals = 0;
   uint64_t code_section_bytes = 0;
 
-  const FuncType& func_type(uint32_t func_index) const { return types[funcs[func_index].type_index]; }
+  const FuncType& func_type(uint32_t func_index) const {
+    return types[funcs[func_index].type_index];
+  }
   std::span<const std::byte> func_body(uint32_t func_index) const {
     return bytes.subspan(funcs[func_index].body_offset, funcs[func_index].body_bytes);
   }

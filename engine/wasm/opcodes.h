@@ -25,7 +25,7 @@ enum class Immediate : uint8_t {
   kNone,
   kBlockType,
   kLabelIndex,
-  kBrTable,      // vec(labelidx) labelidx
+  kBrTable,  // vec(labelidx) labelidx
   kFuncIndex,
   kCallIndirect,  // typeidx tableidx
   kSelectTypes,   // vec(valtype)
@@ -69,8 +69,8 @@ static_assert(std::ranges::adjacent_find(kOpcodes, std::ranges::greater_equal{},
 
 inline constexpr uint32_t kOpcodeCount = std::size(kOpcodes);
 
-// The row of `op`, or nullptr for a number that is no instruction. O(log n): for printing and errors; the walker has its
-// own dense dispatch.
+// The row of `op`, or nullptr for a number that is no instruction. O(log n): for printing and
+// errors; the walker has its own dense dispatch.
 constexpr const OpcodeInfo* FindOpcode(Opcode op) {
   const auto* row = std::ranges::lower_bound(kOpcodes, op, std::ranges::less{}, &OpcodeInfo::op);
   return row != std::ranges::end(kOpcodes) && row->op == op ? row : nullptr;

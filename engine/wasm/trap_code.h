@@ -1,4 +1,5 @@
-// TrapCode: why a guest was stopped. The numbers are part of generated code and of the wire; see trap_code.def.
+// TrapCode: why a guest was stopped. The numbers are part of generated code and of the wire; see
+// trap_code.def.
 #ifndef WASMD_ENGINE_WASM_TRAP_CODE_H_
 #define WASMD_ENGINE_WASM_TRAP_CODE_H_
 

@@ -1,7 +1,7 @@
 // The wasm spec's types: value types, function types, limits, table, memory and global types.
 //
-// ValType is an enum over the binary encoding's type codes, 32 bits wide so that typed references (wasm 3.0: a heap type
-// index beside the code) fit above the low byte without changing its users.
+// ValType is an enum over the binary encoding's type codes, 32 bits wide so that typed references
+// (wasm 3.0: a heap type index beside the code) fit above the low byte without changing its users.
 //
 // Everything here is a plain value. Spec: syntax-types
 #ifndef WASMD_ENGINE_WASM_TYPES_H_
@@ -14,8 +14,8 @@
 
 namespace wasmd::engine {
 
-// Spec: syntax-valtype. The values are the binary format's codes. kBottom is the validator's "any type" and stands in no
-// module.
+// Spec: syntax-valtype. The values are the binary format's codes. kBottom is the validator's "any
+// type" and stands in no module.
 enum class ValType : uint32_t {
   kBottom = 0,
   kI32 = 0x7f,
@@ -30,7 +30,9 @@ enum class ValType : uint32_t {
 constexpr bool IsRef(ValType type) {
   return type == ValType::kFuncRef || type == ValType::kExternRef;
 }
-constexpr bool IsFloat(ValType type) { return type == ValType::kF32 || type == ValType::kF64; }
+constexpr bool IsFloat(ValType type) {
+  return type == ValType::kF32 || type == ValType::kF64;
+}
 // i32, i64 and references: what travels in a general register.
 constexpr bool IsGeneral(ValType type) {
   return type == ValType::kI32 || type == ValType::kI64 || IsRef(type);

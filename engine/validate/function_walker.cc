@@ -1,0 +1,424 @@
+#include "engine/validate/function_walker.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+
+#include "engine/base/check.h"
+#include "engine/binary/binary_error.h"
+#include "engine/binary/leb128.h"
+#include "engine/binary/unsupported.h"
+#include "engine/validate/function_sink.h"
+#include "engine/wasm/features.h"
+#include "engine/wasm/limits.h"
+#include "engine/wasm/module.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+namespace {
+
+constexpr uint32_t kFirstOperandCapacity = 1024;
+
+// A block type that is one value type refers to an array that outlives the walk.
+constexpr ValType kOneI32[] = {ValType::kI32};
+constexpr ValType kOneI64[] = {ValType::kI64};
+constexpr ValType kOneF32[] = {ValType::kF32};
+constexpr ValType kOneF64[] = {ValType::kF64};
+constexpr ValType kOneFuncRef[] = {ValType::kFuncRef};
+constexpr ValType kOneExternRef[] = {ValType::kExternRef};
+
+// Empty: `code` is no value type that we take.
+std::span<const ValType> OneValType(uint8_t code) {
+  switch (code) {
+    case 0x7f:
+      return kOneI32;
+    case 0x7e:
+      return kOneI64;
+    case 0x7d:
+      return kOneF32;
+    case 0x7c:
+      return kOneF64;
+    case 0x70:
+      return kOneFuncRef;
+    case 0x6f:
+      return kOneExternRef;
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+FunctionWalkerBase::FunctionWalkerBase(const Module& module, uint32_t func_index,
+                                       WalkerScratch& scratch)
+    : module_(module),
+      scratch_(scratch),
+      func_index_(func_index),
+      has_memory_(!module.memories.empty()),
+      module_begin_(reinterpret_cast<const uint8_t*>(module.bytes.data())),
+      pos_(module_begin_ + module.funcs[func_index].body_offset),
+      end_(pos_ + module.funcs[func_index].body_bytes),
+      instruction_(pos_) {
+  WASMD_DCHECK(!module.is_imported_func(func_index));
+}
+
+absl::Status FunctionWalkerBase::error() const {
+  if (error_.ok()) {
+    return is_stopped_ ? absl::AbortedError("the walk was stopped by its sink") : absl::OkStatus();
+  }
+  const std::string_view name = module_.func_name(func_index_);
+  return error_.ToStatus(name.empty() ? absl::StrFormat("function %d", func_index_)
+                                      : absl::StrFormat("function %d (%s)", func_index_, name));
+}
+
+// Spec: binary-code, valid-func
+bool FunctionWalkerBase::Begin() {
+  const FuncType& type = module_.func_type(func_index_);
+  scratch_.frames.clear();
+  scratch_.locals.assign(type.params.begin(), type.params.end());
+  uint32_t group_count = 0;
+  if (!ReadU32(group_count)) {
+    return false;
+  }
+  uint64_t total = scratch_.locals.size();
+  for (uint32_t i = 0; i < group_count; ++i) {
+    instruction_ = pos_;
+    uint32_t count = 0;
+    ValType local = ValType::kBottom;
+    if (!ReadU32(count) || !ReadValType(local)) {
+      return false;
+    }
+    total += count;
+    if (total > UINT32_MAX) {
+      return Fail("too many locals");
+    }
+    if (total > kMaxFuncLocals) {
+      error_.BeyondLimit(offset(), "locals", total, "kMaxFuncLocals", kMaxFuncLocals);
+      return false;
+    }
+    scratch_.locals.resize(static_cast<size_t>(total), local);
+  }
+  if (scratch_.operand_capacity == 0) {
+    scratch_.operands = std::make_unique_for_overwrite<ValType[]>(kFirstOperandCapacity);
+    scratch_.operand_capacity = kFirstOperandCapacity;
+  }
+  top_ = base_ = scratch_.operands.get();
+  limit_ = base_ + scratch_.operand_capacity;
+  scratch_.frames.push_back({.signature = {.params = {}, .results = type.results},
+                             .height = 0,
+                             .kind = ControlFrame::Kind::kFunction,
+                             .is_polymorphic = false,
+                             .is_shown = true,
+                             .is_end_reached = false});
+  return true;
+}
+
+bool FunctionWalkerBase::Finish() {
+  if (error_.ok() && !scratch_.frames.empty()) {
+    FailAt(end_, "unexpected end of section or function");
+  }
+  return error_.ok();
+}
+
+bool FunctionWalkerBase::Fail(std::string message) {
+  return FailAt(instruction_, std::move(message));
+}
+
+bool FunctionWalkerBase::FailAt(const uint8_t* at, std::string message) {
+  error_.Invalid(OffsetOf(at), std::move(message));
+  end_ = pos_;
+  return false;
+}
+
+bool FunctionWalkerBase::FailUnknown(std::string_view what, uint32_t index) {
+  return Fail(absl::StrFormat("unknown %s %d", what, index));
+}
+
+bool FunctionWalkerBase::FailLeb(LebError error) {
+  return FailAt(pos_, error == LebError::kUnexpectedEnd ? "unexpected end of section or function"
+                                                        : ToString(error));
+}
+
+bool FunctionWalkerBase::FailTypeCode(const uint8_t* at, std::string_view malformed) {
+  const uint8_t code = *at;
+  if (const std::optional<Feature> feature = UnsupportedTypeFeature(code)) {
+    error_.Unsupported(OffsetOf(at), absl::StrFormat("type 0x%02x", code), *feature);
+  }
+  return FailAt(at, absl::StrFormat("%s 0x%02x", malformed, code));
+}
+
+bool FunctionWalkerBase::FailMismatch(ValType expected) {
+  if (top_ == base_) {
+    return Fail(absl::StrFormat("type mismatch: expected %s, found nothing", ToString(expected)));
+  }
+  return Fail(absl::StrFormat("type mismatch: expected %s, found %s", ToString(expected),
+                              ToString(top_[-1])));
+}
+
+bool FunctionWalkerBase::FailAlignment(const uint8_t* at, uint32_t align) {
+  if (align >= 64 && align < 128) {
+    error_.Unsupported(OffsetOf(at), "a memory index in a memory access", Feature::kMultiMemory);
+  }
+  return FailAt(
+      at, align >= 32 ? "malformed memop flags" : "alignment must not be larger than natural");
+}
+
+bool FunctionWalkerBase::FailMemoryIndex(const uint8_t* at) {
+  if (at == end_) {
+    return FailLeb(LebError::kUnexpectedEnd);
+  }
+  if (*at < 0x80) {
+    error_.Unsupported(OffsetOf(at), "a memory index other than 0", Feature::kMultiMemory);
+  }
+  return FailAt(at, "zero byte expected");
+}
+
+bool FunctionWalkerBase::FailOpcode(uint8_t byte, uint32_t sub) {
+  const std::string name = IsOpcodePrefix(byte) ? absl::StrFormat("%02x %02x", byte, sub)
+                                                : absl::StrFormat("%02x", byte);
+  if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(byte, sub)) {
+    error_.Unsupported(offset(), "opcode " + name, *feature);
+  }
+  return Fail("illegal opcode " + name);
+}
+
+bool FunctionWalkerBase::ReadU32Slow(uint32_t& value) {
+  const LebError error = ReadLeb<uint32_t, 32>(pos_, end_, value);
+  return error == LebError::kNone || FailLeb(error);
+}
+
+bool FunctionWalkerBase::ReadS32(int32_t& value) {
+  const LebError error = ReadLeb<int32_t, 32>(pos_, end_, value);
+  return error == LebError::kNone || FailLeb(error);
+}
+
+bool FunctionWalkerBase::ReadS64(int64_t& value) {
+  const LebError error = ReadLeb<int64_t, 64>(pos_, end_, value);
+  return error == LebError::kNone || FailLeb(error);
+}
+
+bool FunctionWalkerBase::ReadValType(ValType& type) {
+  if (pos_ == end_) {
+    return FailLeb(LebError::kUnexpectedEnd);
+  }
+  const std::span<const ValType> one = OneValType(*pos_);
+  if (one.empty()) {
+    return FailTypeCode(pos_, "malformed value type");
+  }
+  ++pos_;
+  type = one[0];
+  return true;
+}
+
+bool FunctionWalkerBase::ReadRefType(ValType& type) {
+  const uint8_t* const at = pos_;
+  if (!ReadValType(type)) {
+    return false;
+  }
+  return IsRef(type) || FailTypeCode(at, "malformed reference type");
+}
+
+// A signed 33-bit number: what is negative are the value types' codes. Spec: binary-blocktype
+bool FunctionWalkerBase::ReadBlockTypeSlow(BlockSignature& signature) {
+  const uint8_t* const at = pos_;
+  if (pos_ != end_) {
+    const std::span<const ValType> one = OneValType(*pos_);
+    if (!one.empty()) {
+      ++pos_;
+      signature = {.params = {}, .results = one};
+      return true;
+    }
+  }
+  int64_t index = 0;
+  const LebError error = ReadLeb<int64_t, 33>(pos_, end_, index);
+  if (error != LebError::kNone) {
+    return FailLeb(error);
+  }
+  if (index < 0) {
+    return FailTypeCode(at, "malformed block type");
+  }
+  if (static_cast<uint64_t>(index) >= module_.types.size()) {
+    return FailUnknown("type", static_cast<uint32_t>(index));
+  }
+  const FuncType& type = module_.types[static_cast<size_t>(index)];
+  signature = {.params = type.params, .results = type.results};
+  return true;
+}
+
+bool FunctionWalkerBase::ReadTableIndex(uint32_t& index, const TableType*& type) {
+  if (!ReadU32(index)) {
+    return false;
+  }
+  if (index >= module_.tables.size()) {
+    return FailUnknown("table", index);
+  }
+  type = &module_.tables[index].type;
+  return true;
+}
+
+bool FunctionWalkerBase::ReadElemIndex(uint32_t& index, ValType& type) {
+  if (!ReadU32(index)) {
+    return false;
+  }
+  if (index >= module_.elems.size()) {
+    return FailUnknown("elem segment", index);
+  }
+  type = module_.elems[index].type;
+  return true;
+}
+
+// The data section comes after the code: its count stands in a section of its own. Spec:
+// binary-datacountsec
+bool FunctionWalkerBase::ReadDataIndex(uint32_t& index) {
+  if (!ReadU32(index)) {
+    return false;
+  }
+  if (!module_.data_count.has_value()) {
+    return Fail("data count section required");
+  }
+  return index < *module_.data_count || FailUnknown("data segment", index);
+}
+
+bool FunctionWalkerBase::ReadTargets(uint32_t& default_depth) {
+  uint32_t count = 0;
+  if (!ReadU32(count)) {
+    return false;
+  }
+  if (count > kMaxBrTableTargets) {
+    error_.BeyondLimit(offset(), "targets of br_table", count, "kMaxBrTableTargets",
+                       kMaxBrTableTargets);
+    return Fail({});
+  }
+  scratch_.targets.clear();
+  scratch_.targets.reserve(std::min(count, static_cast<uint32_t>(end_ - pos_)));
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t depth = 0;
+    if (!ReadLabel(depth)) {
+      return false;
+    }
+    scratch_.targets.push_back(depth);
+  }
+  return ReadLabel(default_depth);
+}
+
+bool FunctionWalkerBase::PopSlow(ValType expected) {
+  if (top_ == base_) {
+    return scratch_.frames.back().is_polymorphic || FailMismatch(expected);
+  }
+  if (top_[-1] != expected && top_[-1] != ValType::kBottom) {
+    return FailMismatch(expected);
+  }
+  --top_;
+  return true;
+}
+
+bool FunctionWalkerBase::PopAnySlow(ValType& type) {
+  type = ValType::kBottom;
+  return scratch_.frames.back().is_polymorphic ||
+         Fail("type mismatch: expected a value, found nothing");
+}
+
+bool FunctionWalkerBase::PopTypesSlow(std::span<const ValType> types) {
+  for (size_t i = types.size(); i-- > 0;) {
+    if (!Pop(types[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool FunctionWalkerBase::Grow(size_t count) {
+  const auto used = static_cast<size_t>(top_ - scratch_.operands.get());
+  if (used + count > kMaxOperands) {
+    error_.BeyondLimit(offset(), "operands on the stack", used + count, "kMaxOperands",
+                       kMaxOperands);
+    return Fail({});
+  }
+  const auto capacity =
+      static_cast<uint32_t>(std::max(used + count, size_t{scratch_.operand_capacity} * 2));
+  auto operands = std::make_unique_for_overwrite<ValType[]>(capacity);
+  std::copy_n(scratch_.operands.get(), used, operands.get());
+  base_ = operands.get() + (base_ - scratch_.operands.get());
+  top_ = operands.get() + used;
+  limit_ = operands.get() + capacity;
+  scratch_.operands = std::move(operands);
+  scratch_.operand_capacity = capacity;
+  return true;
+}
+
+bool FunctionWalkerBase::PushFrame(ControlFrame::Kind kind, const BlockSignature& signature) {
+  if (scratch_.frames.size() >= kMaxBlockDepth) [[unlikely]] {
+    error_.BeyondLimit(offset(), "nested blocks", scratch_.frames.size() + 1, "kMaxBlockDepth",
+                       kMaxBlockDepth);
+    return Fail({});
+  }
+  const auto height = static_cast<uint32_t>(top_ - scratch_.operands.get());
+  scratch_.frames.push_back({.signature = signature,
+                             .height = height,
+                             .kind = kind,
+                             .is_polymorphic = false,
+                             .is_shown = is_live_,
+                             .is_end_reached = false});
+  base_ = top_;
+  return PushTypes(signature.params);
+}
+
+bool FunctionWalkerBase::CheckEndSlow(std::span<const ValType> types) {
+  if (!PopTypesSlow(types)) {
+    return false;
+  }
+  if (top_ != base_) {
+    return Fail(absl::StrFormat(
+        "type mismatch: %d values remain on the stack at the end of a block", top_ - base_));
+  }
+  return PushTypes(types);
+}
+
+// Every target takes as many operands as the default one, and each accepts the ones that are there.
+// Spec: valid-br_table
+bool FunctionWalkerBase::CheckTargets(uint32_t default_depth) {
+  const std::span<const ValType> default_types = LabelTypes(frame(default_depth));
+  std::span<const ValType> checked;
+  for (const uint32_t depth : scratch_.targets) {
+    const std::span<const ValType> types = LabelTypes(frame(depth));
+    if (types.size() != default_types.size()) {
+      return Fail("type mismatch: the targets of br_table differ in arity");
+    }
+    NoteBranch(depth);
+    if (types.empty() || types.data() == checked.data()) {
+      continue;
+    }
+    checked = types;
+    // Pops and leaves as they were: a value of any type can be of a different type for each label.
+    if (static_cast<size_t>(top_ - base_) >= types.size() && TopIs(types)) {
+      continue;
+    }
+    ValType* at = top_;
+    for (size_t i = types.size(); i-- > 0;) {
+      if (at == base_) {
+        if (!scratch_.frames.back().is_polymorphic) {
+          return FailMismatch(types[i]);
+        }
+        break;
+      }
+      --at;
+      if (*at != types[i] && *at != ValType::kBottom) {
+        top_ = at + 1;
+        return FailMismatch(types[i]);
+      }
+    }
+  }
+  NoteBranch(default_depth);
+  return PopTypes(default_types);
+}
+
+}  // namespace wasmd::engine

@@ -1,0 +1,982 @@
+// FunctionWalker<Sink>: decodes and validates one function body and tells a sink what it sees
+// (function_sink.h).
+//
+// The one pass over code that the engine has: validator, compilers, analyses and disassembler are
+// its sinks. It follows the algorithm of the spec's appendix: a stack of operand types and a stack
+// of control frames, both in a WalkerScratch that is reused, so that a walk allocates nothing once
+// the scratch has grown. Every rule that comes from a signature is generated from opcodes.def at
+// compile time; a row whose signature is empty needs a Visit overload, or this does not compile.
+//
+// No recursion: nesting costs a frame of the control stack, up to kMaxBlockDepth.
+// Thread-compatible; any number of walkers may read one module, each with its own scratch. Spec:
+// valid-instr, algo-valid
+#ifndef WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
+#define WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "engine/binary/binary_error.h"
+#include "engine/binary/leb128.h"
+#include "engine/validate/function_sink.h"
+#include "engine/wasm/module.h"
+#include "engine/wasm/opcodes.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+
+// A block that has been entered and not left. Spec: algo-valid
+struct ControlFrame {
+  enum class Kind : uint8_t { kFunction, kBlock, kLoop, kIf, kElse };
+
+  BlockSignature signature;
+  uint32_t height = 0;  // Of the operand stack, below the block's parameters.
+  Kind kind = Kind::kFunction;
+  bool is_polymorphic = false;  // Past an unconditional branch: operands of any type can be popped.
+  bool is_shown = false;        // The block begins in reachable code.
+  bool is_end_reached =
+      false;  // By a branch that was shown, or by the `then` arm of an `if` that has an `else`.
+};
+
+// The memory of a walk, for reuse. Thread-compatible: one walker at a time.
+struct WalkerScratch {
+  std::unique_ptr<ValType[]> operands;
+  uint32_t operand_capacity = 0;
+  std::vector<ControlFrame> frames;
+  std::vector<ValType> locals;
+  std::vector<uint32_t> targets;
+};
+
+// What does not depend on the sink: state, operand stack, immediates, errors.
+class FunctionWalkerBase {
+ public:
+  FunctionWalkerBase(const FunctionWalkerBase&) = delete;
+  FunctionWalkerBase& operator=(const FunctionWalkerBase&) = delete;
+
+  // After Run returned false. kInvalidArgument, kUnimplemented or kResourceExhausted with function
+  // and byte offset; kAborted: the sink stopped the walk and knows why.
+  absl::Status error() const;
+  // Of the instruction that is being visited, in the module's bytes.
+  uint32_t offset() const { return OffsetOf(instruction_); }
+
+ protected:
+  FunctionWalkerBase(const Module& module, uint32_t func_index, WalkerScratch& scratch);
+  ~FunctionWalkerBase() = default;
+
+  // Reads the local declarations and enters the function's block.
+  bool Begin();
+  // After the last byte of the body.
+  bool Finish();
+
+  uint32_t OffsetOf(const uint8_t* at) const { return static_cast<uint32_t>(at - module_begin_); }
+
+  // --- Errors. The first one ends the walk: the position moves to the end. All return false.
+  [[gnu::cold, gnu::noinline]] bool Fail(std::string message);
+  [[gnu::cold, gnu::noinline]] bool FailAt(const uint8_t* at, std::string message);
+  [[gnu::cold, gnu::noinline]] bool FailUnknown(std::string_view what, uint32_t index);
+  [[gnu::cold, gnu::noinline]] bool FailLeb(LebError error);
+  [[gnu::cold, gnu::noinline]] bool FailTypeCode(const uint8_t* at, std::string_view malformed);
+  [[gnu::cold, gnu::noinline]] bool FailMismatch(ValType expected);
+  [[gnu::cold, gnu::noinline]] bool FailAlignment(const uint8_t* at, uint32_t align);
+  [[gnu::cold, gnu::noinline]] bool FailMemoryIndex(const uint8_t* at);
+  // `sub` follows a prefix byte.
+  [[gnu::cold, gnu::noinline]] bool FailOpcode(uint8_t byte, uint32_t sub);
+
+  // --- Immediates.
+  [[gnu::always_inline]] bool ReadU32(uint32_t& value) {
+    if (pos_ != end_ && *pos_ < 0x80) [[likely]] {
+      value = *pos_++;
+      return true;
+    }
+    return ReadU32Slow(value);
+  }
+  [[gnu::noinline]] bool ReadU32Slow(uint32_t& value);
+  bool ReadS32(int32_t& value);
+  bool ReadS64(int64_t& value);
+  template <typename Bits>
+  bool ReadFixed(Bits& value) {
+    if (static_cast<size_t>(end_ - pos_) < sizeof(value)) [[unlikely]] {
+      return FailLeb(LebError::kUnexpectedEnd);
+    }
+    std::memcpy(&value, pos_, sizeof(value));
+    pos_ += sizeof(value);
+    return true;
+  }
+  bool ReadRefType(ValType& type);
+  bool ReadValType(ValType& type);
+  [[gnu::always_inline]] bool ReadBlockType(BlockSignature& signature) {
+    if (pos_ != end_ && *pos_ == 0x40) [[likely]] {
+      ++pos_;
+      signature = {};
+      return true;
+    }
+    return ReadBlockTypeSlow(signature);
+  }
+  [[gnu::noinline]] bool ReadBlockTypeSlow(BlockSignature& signature);
+  // Also checks that the memory exists and the alignment's bound. Spec: valid-memarg
+  [[gnu::always_inline]] bool ReadMemArg(uint32_t natural_align, MemArg& memarg) {
+    const uint8_t* const at = pos_;
+    uint32_t align = 0;
+    uint32_t offset = 0;
+    if (!ReadU32(align)) {
+      return false;
+    }
+    if (align > natural_align) [[unlikely]] {
+      return FailAlignment(at, align);
+    }
+    if (!ReadU32(offset)) {
+      return false;
+    }
+    memarg = {.align = align, .memory_index = 0, .offset = offset};
+    return has_memory_ || FailUnknown("memory", 0);
+  }
+  // The byte zero, which names the only memory.
+  [[gnu::always_inline]] bool ReadMemoryIndex() {
+    if (pos_ == end_ || *pos_ != 0) [[unlikely]] {
+      return FailMemoryIndex(pos_);
+    }
+    ++pos_;
+    return has_memory_ || FailUnknown("memory", 0);
+  }
+  bool ReadTableIndex(uint32_t& index, const TableType*& type);
+  bool ReadElemIndex(uint32_t& index, ValType& type);
+  bool ReadDataIndex(uint32_t& index);
+  // Into scratch_.targets.
+  bool ReadTargets(uint32_t& default_depth);
+  // Depth of a label.
+  [[gnu::always_inline]] bool ReadLabel(uint32_t& depth) {
+    if (!ReadU32(depth)) {
+      return false;
+    }
+    return depth < scratch_.frames.size() || FailUnknown("label", depth);
+  }
+
+  // --- Operands. Between instructions [operands, top_) are the operand types and [base_, top_) the
+  // ones of the innermost frame.
+  [[gnu::always_inline]] bool Pop(ValType expected) {
+    if (top_ != base_ && top_[-1] == expected) [[likely]] {
+      --top_;
+      return true;
+    }
+    return PopSlow(expected);
+  }
+  [[gnu::noinline]] bool PopSlow(ValType expected);
+  [[gnu::always_inline]] bool PopAny(ValType& type) {
+    if (top_ != base_) [[likely]] {
+      type = *--top_;
+      return true;
+    }
+    return PopAnySlow(type);
+  }
+  [[gnu::noinline]] bool PopAnySlow(ValType& type);
+  [[gnu::always_inline]] bool PopTypes(std::span<const ValType> types) {
+    const size_t size = types.size();
+    if (static_cast<size_t>(top_ - base_) >= size && TopIs(types)) [[likely]] {
+      top_ -= size;
+      return true;
+    }
+    return PopTypesSlow(types);
+  }
+  [[gnu::noinline]] bool PopTypesSlow(std::span<const ValType> types);
+  [[gnu::always_inline]] bool Push(ValType type) {
+    if (top_ == limit_ && !Grow(1)) [[unlikely]] {
+      return false;
+    }
+    *top_++ = type;
+    return true;
+  }
+  [[gnu::always_inline]] bool PushTypes(std::span<const ValType> types) {
+    if (static_cast<size_t>(limit_ - top_) < types.size() && !Grow(types.size())) [[unlikely]] {
+      return false;
+    }
+    for (const ValType type : types) {
+      *top_++ = type;
+    }
+    return true;
+  }
+  // Makes room for `count` more operands. Fails beyond kMaxOperands.
+  [[gnu::cold, gnu::noinline]] bool Grow(size_t count);
+
+  // --- Control.
+  ControlFrame& frame(uint32_t depth) {
+    return scratch_.frames[scratch_.frames.size() - 1 - depth];
+  }
+  // The block's parameters have been popped.
+  bool PushFrame(ControlFrame::Kind kind, const BlockSignature& signature);
+  // Leaves exactly `types` above the frame's base; anything else is a mismatch.
+  [[gnu::always_inline]] bool CheckEnd(std::span<const ValType> types) {
+    if (static_cast<size_t>(top_ - base_) == types.size() && TopIs(types)) [[likely]] {
+      return true;
+    }
+    return CheckEndSlow(types);
+  }
+  [[gnu::noinline]] bool CheckEndSlow(std::span<const ValType> types);
+  // The operands that a branch to `target` takes. Spec: algo-valid (label_types)
+  static std::span<const ValType> LabelTypes(const ControlFrame& target) {
+    return target.kind == ControlFrame::Kind::kLoop ? target.signature.params
+                                                    : target.signature.results;
+  }
+  bool CheckTargets(uint32_t default_depth);
+  void NoteBranch(uint32_t depth) {
+    ControlFrame& target = frame(depth);
+    target.is_end_reached |= is_live_ && target.kind != ControlFrame::Kind::kLoop;
+  }
+  void MarkUnreachable() {
+    top_ = base_;
+    scratch_.frames.back().is_polymorphic = true;
+    is_live_ = false;
+  }
+  // Leaves the innermost frame.
+  void PopFrame() {
+    scratch_.frames.pop_back();
+    if (!scratch_.frames.empty()) {
+      base_ = scratch_.operands.get() + scratch_.frames.back().height;
+    }
+  }
+
+  [[gnu::always_inline]] bool TopIs(std::span<const ValType> types) const {
+    const ValType* at = top_ - types.size();
+    if (types.size() > 8) {
+      return std::memcmp(at, types.data(), types.size_bytes()) == 0;
+    }
+    for (const ValType type : types) {
+      if (*at++ != type) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  const Module& module_;
+  WalkerScratch& scratch_;
+  const uint32_t func_index_;
+  const bool has_memory_;
+  bool is_live_ = true;  // Reachable: what the sink is shown.
+  bool is_stopped_ = false;
+  const uint8_t* const module_begin_;
+  const uint8_t* pos_;
+  const uint8_t* end_;
+  const uint8_t* instruction_;
+  ValType* top_ = nullptr;
+  ValType* base_ = nullptr;
+  ValType* limit_ = nullptr;
+  BinaryError error_;
+};
+
+// Compile-time readings of the opcode table's columns.
+namespace walker_internal {
+
+template <Opcode kOp>
+inline constexpr const OpcodeInfo& kInfo = *FindOpcode(kOp);
+
+struct Signature {
+  ValType params[4] = {};
+  uint32_t param_count = 0;
+  ValType result = ValType::kBottom;  // kBottom: none.
+};
+
+constexpr ValType TypeOfLetter(char letter) {
+  switch (letter) {
+    case 'a':  // The address type: memories have 32-bit ones.
+    case 'i':
+      return ValType::kI32;
+    case 'l':
+      return ValType::kI64;
+    case 'f':
+      return ValType::kF32;
+    case 'd':
+      return ValType::kF64;
+    default:
+      return ValType::kBottom;
+  }
+}
+
+constexpr Signature ParseSignature(std::string_view text) {
+  Signature signature;
+  bool is_result = false;
+  for (const char letter : text) {
+    if (letter == ':') {
+      is_result = true;
+    } else if (is_result) {
+      signature.result = TypeOfLetter(letter);
+    } else {
+      signature.params[signature.param_count++] = TypeOfLetter(letter);
+    }
+  }
+  return signature;
+}
+
+template <Opcode kOp>
+inline constexpr Signature kSignature = ParseSignature(kInfo<kOp>.sig);
+
+// The exponent of an access's width: of the digits after "load" or "store", else of the type's.
+// Spec: valid-memarg
+constexpr uint32_t NaturalAlign(std::string_view text) {
+  const size_t dot = text.find('.');
+  const size_t digits = text.find_first_of("0123456789", dot);
+  const std::string_view width =
+      digits == std::string_view::npos ? text.substr(1, 2) : text.substr(digits);
+  switch (width[0]) {
+    case '8':
+      return 0;
+    case '1':
+      return 1;
+    case '3':
+      return 2;
+    default:
+      return 3;
+  }
+}
+
+}  // namespace walker_internal
+
+template <typename Sink>
+class FunctionWalker : public FunctionWalkerBase {
+ public:
+  // All of them outlive the walker. The function is a definition, not an import; the module's bytes
+  // are still there.
+  FunctionWalker(const Module& module, uint32_t func_index, Sink& sink, WalkerScratch& scratch)
+      : FunctionWalkerBase(module, func_index, scratch), sink_(sink) {}
+
+  // Walks the whole body; once. False: error() says why.
+  bool Run() {
+    if (!Begin()) {
+      return false;
+    }
+    sink_.OnBegin(module_.func_type(func_index_), scratch_.locals);
+    while (pos_ != end_) [[likely]] {
+      if (sink_.failed()) [[unlikely]] {
+        is_stopped_ = true;
+        return false;
+      }
+      instruction_ = pos_;
+      Dispatch(*pos_++);
+    }
+    if (!Finish()) {
+      return false;
+    }
+    sink_.OnFinish();
+    is_stopped_ = sink_.failed();
+    return !is_stopped_;
+  }
+
+ private:
+  using Kind = ControlFrame::Kind;
+  template <Opcode kOp>
+  struct Op {};
+
+  [[gnu::always_inline]] void Dispatch(uint8_t byte) {
+    switch (uint32_t{byte}) {
+#define OP(name, prefix, code, text, imm, sig, feature, traps)          \
+  case uint32_t{((prefix) == 0 ? 0 : 0x100) | (prefix) << 16 | (code)   \
+    }: \
+    if constexpr ((prefix) == 0) {                                      \
+      VisitAny<Opcode::k##name>();                                      \
+    }                                                                   \
+    break;
+#include "engine/wasm/opcodes.def"
+#undef OP
+      case 0xfc:
+        DispatchFc();
+        break;
+      default:
+        DispatchUnknown(byte);
+        break;
+    }
+  }
+
+  [[gnu::noinline]] void DispatchFc() {
+    uint32_t sub = 0;
+    if (!ReadU32(sub)) {
+      return;
+    }
+    switch (sub) {
+#define OP(name, prefix, code, text, imm, sig, feature, traps)                          \
+  case (prefix) == 0xfc ? uint32_t{code}:                                               \
+    uint32_t{0x8000'0000 | (prefix) << 16 | (code)} : if constexpr ((prefix) == 0xfc) { \
+      VisitAny<Opcode::k##name>();                                                      \
+    }                                                                                   \
+    else {                                                                              \
+      FailOpcode(0xfc, sub);                                                            \
+    }                                                                                   \
+    break;
+#include "engine/wasm/opcodes.def"
+#undef OP
+      default:
+        FailOpcode(0xfc, sub);
+        break;
+    }
+  }
+
+  [[gnu::cold, gnu::noinline]] void DispatchUnknown(uint8_t byte) {
+    uint32_t sub = 0;
+    if (byte < 0xfb || byte > 0xfe || ReadU32(sub)) {
+      FailOpcode(byte, sub);
+    }
+  }
+
+  // Tells the sink about an instruction that has been validated.
+  template <Opcode kOp, typename Call>
+  [[gnu::always_inline]] void Show(Call call) {
+    if (Sink::kWantsUnreachable || is_live_) {
+      sink_.OnInstruction(kOp, offset());
+      call();
+    }
+  }
+
+  // By shape where the table says it all, by hand otherwise.
+  template <Opcode kOp>
+  [[gnu::always_inline]] void VisitAny() {
+    constexpr Immediate kImmediate = walker_internal::kInfo<kOp>.immediate;
+    if constexpr (kImmediate == Immediate::kMemArg) {
+      VisitMemory<kOp>();
+    } else if constexpr (kImmediate == Immediate::kNone &&
+                         !walker_internal::kInfo<kOp>.sig.empty()) {
+      VisitNumeric<kOp>();
+    } else {
+      Visit(Op<kOp>());
+    }
+  }
+
+  // Spec: valid-unop, valid-binop, valid-testop, valid-relop, valid-cvtop
+  template <Opcode kOp>
+  [[gnu::always_inline]] void VisitNumeric() {
+    constexpr const walker_internal::Signature& kSig = walker_internal::kSignature<kOp>;
+    constexpr ValType kFrom = kSig.params[0];
+    if constexpr (kSig.param_count == 1) {
+      if (top_ != base_ && top_[-1] == kFrom) [[likely]] {
+        top_[-1] = kSig.result;
+      } else if (!PopSlow(kFrom) || !Push(kSig.result)) {
+        return;
+      }
+      Show<kOp>([this] { sink_.OnUnary(kOp, kFrom, kSig.result); });
+    } else {
+      static_assert(kSig.param_count == 2 && kSig.params[1] == kFrom);
+      if (top_ - base_ >= 2 && top_[-1] == kFrom && top_[-2] == kFrom) [[likely]] {
+        --top_;
+        top_[-1] = kSig.result;
+      } else if (!PopSlow2(kFrom) || !Push(kSig.result)) {
+        return;
+      }
+      Show<kOp>([this] { sink_.OnBinary(kOp, kFrom, kSig.result); });
+    }
+  }
+  [[gnu::noinline]] bool PopSlow2(ValType type) { return Pop(type) && Pop(type); }
+
+  // Spec: valid-load, valid-store
+  template <Opcode kOp>
+  [[gnu::always_inline]] void VisitMemory() {
+    constexpr const walker_internal::Signature& kSig = walker_internal::kSignature<kOp>;
+    constexpr uint32_t kAlign = walker_internal::NaturalAlign(walker_internal::kInfo<kOp>.text);
+    MemArg memarg;
+    if (!ReadMemArg(kAlign, memarg)) {
+      return;
+    }
+    if constexpr (kSig.result != ValType::kBottom) {
+      static_assert(kSig.param_count == 1);
+      if (!Pop(kSig.params[0]) || !Push(kSig.result)) {
+        return;
+      }
+      Show<kOp>([&] { sink_.OnLoad(kOp, kSig.result, memarg); });
+    } else {
+      static_assert(kSig.param_count == 2);
+      if (!Pop(kSig.params[1]) || !Pop(kSig.params[0])) {
+        return;
+      }
+      Show<kOp>([&] { sink_.OnStore(kOp, kSig.params[1], memarg); });
+    }
+  }
+
+  // Pops the operands of the table's signature and pushes its result.
+  template <Opcode kOp>
+  [[gnu::always_inline]] bool ApplySignature() {
+    constexpr const walker_internal::Signature& kSig = walker_internal::kSignature<kOp>;
+    for (uint32_t i = kSig.param_count; i-- > 0;) {
+      if (!Pop(kSig.params[i])) {
+        return false;
+      }
+    }
+    return kSig.result == ValType::kBottom || Push(kSig.result);
+  }
+
+  // --- Control. Spec: valid-instr-control
+
+  void Visit(Op<Opcode::kUnreachable> /*op*/) {
+    Show<Opcode::kUnreachable>([this] { sink_.OnUnreachable(); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kNop> /*op*/) {
+    Show<Opcode::kNop>([this] { sink_.OnNop(); });
+  }
+  void Visit(Op<Opcode::kBlock> /*op*/) {
+    BlockSignature signature;
+    if (!ReadBlockType(signature) || !PopTypes(signature.params) ||
+        !PushFrame(Kind::kBlock, signature)) {
+      return;
+    }
+    Show<Opcode::kBlock>([&] { sink_.OnBlock(signature); });
+  }
+  void Visit(Op<Opcode::kLoop> /*op*/) {
+    BlockSignature signature;
+    if (!ReadBlockType(signature) || !PopTypes(signature.params) ||
+        !PushFrame(Kind::kLoop, signature)) {
+      return;
+    }
+    Show<Opcode::kLoop>([&] { sink_.OnLoop(signature); });
+  }
+  void Visit(Op<Opcode::kIf> /*op*/) {
+    BlockSignature signature;
+    if (!ReadBlockType(signature) || !Pop(ValType::kI32) || !PopTypes(signature.params) ||
+        !PushFrame(Kind::kIf, signature)) {
+      return;
+    }
+    Show<Opcode::kIf>([&] { sink_.OnIf(signature); });
+  }
+  void Visit(Op<Opcode::kElse> /*op*/) {
+    ControlFrame& current = scratch_.frames.back();
+    if (current.kind != Kind::kIf) {
+      Fail("misplaced ELSE opcode");
+      return;
+    }
+    if (!CheckEnd(current.signature.results)) {
+      return;
+    }
+    const bool is_reached = is_live_;
+    top_ = base_;
+    if (!PushTypes(current.signature.params)) {
+      return;
+    }
+    current.kind = Kind::kElse;
+    current.is_polymorphic = false;
+    current.is_end_reached |= is_reached;
+    is_live_ = current.is_shown;
+    if (Sink::kWantsUnreachable || current.is_shown) {
+      sink_.OnInstruction(Opcode::kElse, offset());
+      sink_.OnElse(is_reached);
+    }
+  }
+  void Visit(Op<Opcode::kEnd> /*op*/) {
+    const ControlFrame& current = scratch_.frames.back();
+    const BlockSignature& signature = current.signature;
+    if (!CheckEnd(signature.results)) {
+      return;
+    }
+    // Without `else`, the parameters pass through. Spec: valid-if
+    if (current.kind == Kind::kIf && !CheckElseIsOptional(signature)) {
+      return;
+    }
+    const bool is_reached = is_live_;
+    const bool is_shown = current.is_shown;
+    is_live_ = is_shown && (is_reached || current.is_end_reached || current.kind == Kind::kIf);
+    PopFrame();
+    if (Sink::kWantsUnreachable || is_shown) {
+      sink_.OnInstruction(Opcode::kEnd, offset());
+      sink_.OnEnd(is_reached);
+    }
+    if (scratch_.frames.empty() && pos_ != end_) {
+      FailAt(pos_, "END opcode expected");
+    }
+  }
+  bool CheckElseIsOptional(const BlockSignature& signature) {
+    if (signature.params.size() == signature.results.size() &&
+        std::memcmp(signature.params.data(), signature.results.data(),
+                    signature.params.size_bytes()) == 0) {
+      return true;
+    }
+    return Fail("type mismatch: an if without else cannot change the stack");
+  }
+
+  void Visit(Op<Opcode::kBr> /*op*/) {
+    uint32_t depth = 0;
+    if (!ReadLabel(depth) || !PopTypes(LabelTypes(frame(depth)))) {
+      return;
+    }
+    NoteBranch(depth);
+    Show<Opcode::kBr>([&] { sink_.OnBr(depth); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kBrIf> /*op*/) {
+    uint32_t depth = 0;
+    if (!ReadLabel(depth) || !Pop(ValType::kI32)) {
+      return;
+    }
+    const std::span<const ValType> types = LabelTypes(frame(depth));
+    if (!types.empty() && (!PopTypes(types) || !PushTypes(types))) {
+      return;
+    }
+    NoteBranch(depth);
+    Show<Opcode::kBrIf>([&] { sink_.OnBrIf(depth); });
+  }
+  void Visit(Op<Opcode::kBrTable> /*op*/) {
+    uint32_t default_depth = 0;
+    if (!ReadTargets(default_depth) || !Pop(ValType::kI32) || !CheckTargets(default_depth)) {
+      return;
+    }
+    Show<Opcode::kBrTable>([&] { sink_.OnBrTable(scratch_.targets, default_depth); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kReturn> /*op*/) {
+    if (!PopTypes(scratch_.frames.front().signature.results)) {
+      return;
+    }
+    Show<Opcode::kReturn>([this] { sink_.OnReturn(); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kCall> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadU32(index)) {
+      return;
+    }
+    if (index >= module_.funcs.size()) {
+      FailUnknown("function", index);
+      return;
+    }
+    const FuncType& type = module_.func_type(index);
+    if (!PopTypes(type.params) || !PushTypes(type.results)) {
+      return;
+    }
+    Show<Opcode::kCall>([&] { sink_.OnCall(index, type); });
+  }
+  void Visit(Op<Opcode::kCallIndirect> /*op*/) {
+    uint32_t type_index = 0;
+    uint32_t table_index = 0;
+    const TableType* table = nullptr;
+    if (!ReadU32(type_index) || !ReadTableIndex(table_index, table)) {
+      return;
+    }
+    if (type_index >= module_.types.size()) {
+      FailUnknown("type", type_index);
+      return;
+    }
+    if (table->element != ValType::kFuncRef) {
+      Fail("type mismatch: call_indirect needs a table of funcref");
+      return;
+    }
+    const FuncType& type = module_.types[type_index];
+    if (!Pop(ValType::kI32) || !PopTypes(type.params) || !PushTypes(type.results)) {
+      return;
+    }
+    Show<Opcode::kCallIndirect>([&] { sink_.OnCallIndirect(type_index, table_index, type); });
+  }
+
+  // --- Parametric and variable. Spec: valid-instr-parametric, valid-instr-variable
+
+  void Visit(Op<Opcode::kDrop> /*op*/) {
+    ValType type = ValType::kBottom;
+    if (!PopAny(type)) {
+      return;
+    }
+    Show<Opcode::kDrop>([&] { sink_.OnDrop(type); });
+  }
+  void Visit(Op<Opcode::kSelect> /*op*/) {
+    ValType first = ValType::kBottom;
+    ValType second = ValType::kBottom;
+    if (!Pop(ValType::kI32) || !PopAny(second) || !PopAny(first)) {
+      return;
+    }
+    if (IsRef(first) || IsRef(second)) {
+      Fail("type mismatch: select of references needs its type");
+      return;
+    }
+    if (first == ValType::kBottom) {
+      first = second;
+    } else if (second != first && second != ValType::kBottom) {
+      Fail("type mismatch: the operands of select differ");
+      return;
+    }
+    if (!Push(first)) {
+      return;
+    }
+    Show<Opcode::kSelect>([&] { sink_.OnSelect(first); });
+  }
+  void Visit(Op<Opcode::kSelectT> /*op*/) {
+    uint32_t count = 0;
+    ValType type = ValType::kBottom;
+    if (!ReadU32(count)) {
+      return;
+    }
+    if (count != 1) {
+      Fail("invalid result arity");
+      return;
+    }
+    if (!ReadValType(type) || !Pop(ValType::kI32) || !Pop(type) || !Pop(type) || !Push(type)) {
+      return;
+    }
+    Show<Opcode::kSelectT>([&] { sink_.OnSelect(type); });
+  }
+  [[gnu::always_inline]] bool ReadLocal(uint32_t& index, ValType& type) {
+    if (!ReadU32(index)) {
+      return false;
+    }
+    if (index >= scratch_.locals.size()) [[unlikely]] {
+      return FailUnknown("local", index);
+    }
+    type = scratch_.locals[index];
+    return true;
+  }
+  void Visit(Op<Opcode::kLocalGet> /*op*/) {
+    uint32_t index = 0;
+    ValType type = ValType::kBottom;
+    if (!ReadLocal(index, type) || !Push(type)) {
+      return;
+    }
+    Show<Opcode::kLocalGet>([&] { sink_.OnLocalGet(index, type); });
+  }
+  void Visit(Op<Opcode::kLocalSet> /*op*/) {
+    uint32_t index = 0;
+    ValType type = ValType::kBottom;
+    if (!ReadLocal(index, type) || !Pop(type)) {
+      return;
+    }
+    Show<Opcode::kLocalSet>([&] { sink_.OnLocalSet(index, type); });
+  }
+  void Visit(Op<Opcode::kLocalTee> /*op*/) {
+    uint32_t index = 0;
+    ValType type = ValType::kBottom;
+    if (!ReadLocal(index, type) || !Pop(type) || !Push(type)) {
+      return;
+    }
+    Show<Opcode::kLocalTee>([&] { sink_.OnLocalTee(index, type); });
+  }
+  [[gnu::always_inline]] bool ReadGlobal(uint32_t& index) {
+    if (!ReadU32(index)) {
+      return false;
+    }
+    return index < module_.globals.size() || FailUnknown("global", index);
+  }
+  void Visit(Op<Opcode::kGlobalGet> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadGlobal(index) || !Push(module_.globals[index].type.type)) {
+      return;
+    }
+    Show<Opcode::kGlobalGet>([&] { sink_.OnGlobalGet(index, module_.globals[index].type); });
+  }
+  void Visit(Op<Opcode::kGlobalSet> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadGlobal(index)) {
+      return;
+    }
+    const GlobalType& type = module_.globals[index].type;
+    if (!type.is_mutable) {
+      Fail("immutable global");
+      return;
+    }
+    if (!Pop(type.type)) {
+      return;
+    }
+    Show<Opcode::kGlobalSet>([&] { sink_.OnGlobalSet(index, type); });
+  }
+
+  // --- Constants. Spec: valid-const
+
+  void Visit(Op<Opcode::kI32Const> /*op*/) {
+    int32_t value = 0;
+    if (!ReadS32(value) || !Push(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kI32Const>([&] { sink_.OnConst(ValType::kI32, static_cast<uint32_t>(value)); });
+  }
+  void Visit(Op<Opcode::kI64Const> /*op*/) {
+    int64_t value = 0;
+    if (!ReadS64(value) || !Push(ValType::kI64)) {
+      return;
+    }
+    Show<Opcode::kI64Const>([&] { sink_.OnConst(ValType::kI64, static_cast<uint64_t>(value)); });
+  }
+  void Visit(Op<Opcode::kF32Const> /*op*/) {
+    uint32_t bits = 0;
+    if (!ReadFixed(bits) || !Push(ValType::kF32)) {
+      return;
+    }
+    Show<Opcode::kF32Const>([&] { sink_.OnConst(ValType::kF32, bits); });
+  }
+  void Visit(Op<Opcode::kF64Const> /*op*/) {
+    uint64_t bits = 0;
+    if (!ReadFixed(bits) || !Push(ValType::kF64)) {
+      return;
+    }
+    Show<Opcode::kF64Const>([&] { sink_.OnConst(ValType::kF64, bits); });
+  }
+
+  // --- Memory. Spec: valid-instr-memory
+
+  void Visit(Op<Opcode::kMemorySize> /*op*/) {
+    if (!ReadMemoryIndex() || !Push(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kMemorySize>([this] { sink_.OnMemorySize(0); });
+  }
+  void Visit(Op<Opcode::kMemoryGrow> /*op*/) {
+    if (!ReadMemoryIndex() || !Pop(ValType::kI32) || !Push(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kMemoryGrow>([this] { sink_.OnMemoryGrow(0); });
+  }
+  void Visit(Op<Opcode::kMemoryInit> /*op*/) {
+    uint32_t data_index = 0;
+    if (!ReadDataIndex(data_index) || !ReadMemoryIndex() ||
+        !ApplySignature<Opcode::kMemoryInit>()) {
+      return;
+    }
+    Show<Opcode::kMemoryInit>([&] { sink_.OnMemoryInit(data_index, 0); });
+  }
+  void Visit(Op<Opcode::kDataDrop> /*op*/) {
+    uint32_t data_index = 0;
+    if (!ReadDataIndex(data_index)) {
+      return;
+    }
+    Show<Opcode::kDataDrop>([&] { sink_.OnDataDrop(data_index); });
+  }
+  void Visit(Op<Opcode::kMemoryCopy> /*op*/) {
+    if (!ReadMemoryIndex() || !ReadMemoryIndex() || !ApplySignature<Opcode::kMemoryCopy>()) {
+      return;
+    }
+    Show<Opcode::kMemoryCopy>([this] { sink_.OnMemoryCopy(0, 0); });
+  }
+  void Visit(Op<Opcode::kMemoryFill> /*op*/) {
+    if (!ReadMemoryIndex() || !ApplySignature<Opcode::kMemoryFill>()) {
+      return;
+    }
+    Show<Opcode::kMemoryFill>([this] { sink_.OnMemoryFill(0); });
+  }
+
+  // --- Tables and references. Spec: valid-instr-table, valid-instr-ref
+
+  void Visit(Op<Opcode::kTableGet> /*op*/) {
+    uint32_t index = 0;
+    const TableType* type = nullptr;
+    if (!ReadTableIndex(index, type) || !Pop(ValType::kI32) || !Push(type->element)) {
+      return;
+    }
+    Show<Opcode::kTableGet>([&] { sink_.OnTableGet(index, type->element); });
+  }
+  void Visit(Op<Opcode::kTableSet> /*op*/) {
+    uint32_t index = 0;
+    const TableType* type = nullptr;
+    if (!ReadTableIndex(index, type) || !Pop(type->element) || !Pop(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kTableSet>([&] { sink_.OnTableSet(index, type->element); });
+  }
+  void Visit(Op<Opcode::kTableSize> /*op*/) {
+    uint32_t index = 0;
+    const TableType* type = nullptr;
+    if (!ReadTableIndex(index, type) || !ApplySignature<Opcode::kTableSize>()) {
+      return;
+    }
+    Show<Opcode::kTableSize>([&] { sink_.OnTableSize(index); });
+  }
+  void Visit(Op<Opcode::kTableGrow> /*op*/) {
+    uint32_t index = 0;
+    const TableType* type = nullptr;
+    if (!ReadTableIndex(index, type) || !Pop(ValType::kI32) || !Pop(type->element) ||
+        !Push(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kTableGrow>([&] { sink_.OnTableGrow(index, type->element); });
+  }
+  void Visit(Op<Opcode::kTableFill> /*op*/) {
+    uint32_t index = 0;
+    const TableType* type = nullptr;
+    if (!ReadTableIndex(index, type) || !Pop(ValType::kI32) || !Pop(type->element) ||
+        !Pop(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kTableFill>([&] { sink_.OnTableFill(index, type->element); });
+  }
+  void Visit(Op<Opcode::kTableCopy> /*op*/) {
+    uint32_t to = 0;
+    uint32_t from = 0;
+    const TableType* to_type = nullptr;
+    const TableType* from_type = nullptr;
+    if (!ReadTableIndex(to, to_type) || !ReadTableIndex(from, from_type)) {
+      return;
+    }
+    if (to_type->element != from_type->element) {
+      Fail("type mismatch: table.copy between tables of different types");
+      return;
+    }
+    if (!ApplySignature<Opcode::kTableCopy>()) {
+      return;
+    }
+    Show<Opcode::kTableCopy>([&] { sink_.OnTableCopy(to, from); });
+  }
+  void Visit(Op<Opcode::kTableInit> /*op*/) {
+    uint32_t elem_index = 0;
+    uint32_t table_index = 0;
+    ValType elem_type = ValType::kBottom;
+    const TableType* table = nullptr;
+    if (!ReadElemIndex(elem_index, elem_type) || !ReadTableIndex(table_index, table)) {
+      return;
+    }
+    if (elem_type != table->element) {
+      Fail("type mismatch: table.init of a table with a segment of another type");
+      return;
+    }
+    if (!ApplySignature<Opcode::kTableInit>()) {
+      return;
+    }
+    Show<Opcode::kTableInit>([&] { sink_.OnTableInit(elem_index, table_index); });
+  }
+  void Visit(Op<Opcode::kElemDrop> /*op*/) {
+    uint32_t elem_index = 0;
+    ValType elem_type = ValType::kBottom;
+    if (!ReadElemIndex(elem_index, elem_type)) {
+      return;
+    }
+    Show<Opcode::kElemDrop>([&] { sink_.OnElemDrop(elem_index); });
+  }
+  void Visit(Op<Opcode::kRefNull> /*op*/) {
+    ValType type = ValType::kBottom;
+    if (!ReadRefType(type) || !Push(type)) {
+      return;
+    }
+    Show<Opcode::kRefNull>([&] { sink_.OnRefNull(type); });
+  }
+  void Visit(Op<Opcode::kRefIsNull> /*op*/) {
+    ValType type = ValType::kBottom;
+    if (!PopAny(type)) {
+      return;
+    }
+    if (type != ValType::kBottom && !IsRef(type)) {
+      Fail("type mismatch: ref.is_null needs a reference");
+      return;
+    }
+    if (!Push(ValType::kI32)) {
+      return;
+    }
+    Show<Opcode::kRefIsNull>([&] { sink_.OnRefIsNull(type); });
+  }
+  void Visit(Op<Opcode::kRefFunc> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadU32(index)) {
+      return;
+    }
+    if (index >= module_.funcs.size()) {
+      FailUnknown("function", index);
+      return;
+    }
+    if (!module_.funcs[index].is_declared_ref) {
+      Fail("undeclared function reference");
+      return;
+    }
+    if (!Push(ValType::kFuncRef)) {
+      return;
+    }
+    Show<Opcode::kRefFunc>([&] { sink_.OnRefFunc(index); });
+  }
+
+  Sink & sink_;
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
