@@ -1,0 +1,81 @@
+#include "engine/wasi/beneath.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/base/unique_fd.h"
+
+namespace wasmd::engine {
+namespace {
+
+// With RESOLVE_BENEATH the kernel gives up with EAGAIN when a rename or mount anywhere on the
+// machine may have raced with a "..".
+constexpr int kMaxTries = 64;
+
+}  // namespace
+
+int OpenBeneath(int directory, const char* path, int flags, uint32_t mode, UniqueFd& opened) {
+  open_how how = {};
+  how.flags = static_cast<uint64_t>(flags) | uint64_t{O_CLOEXEC};
+  if ((flags & O_PATH) == 0) {
+    how.flags |= O_NOCTTY;
+  }
+  how.mode = (flags & O_CREAT) != 0 ? mode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  for (int i = 0; i < kMaxTries; ++i) {
+    const long fd = ::syscall(SYS_openat2, directory, path, &how, sizeof(how));
+    if (fd >= 0) {
+      opened.reset(static_cast<int>(fd));
+      return 0;
+    }
+    if (errno != EAGAIN) {
+      return errno == EXDEV ? EPERM : errno;
+    }
+  }
+  return EAGAIN;
+}
+
+int OpenParent(int directory, const std::string& path, TrailingSlash slash, ParentAndName& parent) {
+  if (path.empty()) {
+    return ENOENT;
+  }
+  std::string_view rest = path;
+  if (slash == TrailingSlash::kIgnore) {
+    while (rest.size() > 1 && rest.ends_with('/')) {
+      rest.remove_suffix(1);
+    }
+  }
+  // The name is the last component, unless that is no name: then it is "." in the whole path's
+  // directory.
+  std::string_view holder = rest;
+  std::string_view name = ".";
+  if (!rest.ends_with('/')) {
+    const size_t cut = rest.rfind('/');
+    const std::string_view last = cut == std::string_view::npos ? rest : rest.substr(cut + 1);
+    if (last == "." && cut == std::string_view::npos) {
+      holder = {};
+    } else if (last != "." && last != "..") {
+      holder = cut == std::string_view::npos ? std::string_view() : rest.substr(0, cut + 1);
+      name = last;
+    }
+  }
+  parent.name = name;
+  if (holder.empty()) {
+    parent.directory = directory;
+    return 0;
+  }
+  const std::string holder_path(holder);
+  const int error =
+      OpenBeneath(directory, holder_path.c_str(), O_PATH | O_DIRECTORY, 0, parent.owned);
+  parent.directory = parent.owned.get();
+  return error;
+}
+
+}  // namespace wasmd::engine

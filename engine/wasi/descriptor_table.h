@@ -1,0 +1,74 @@
+// DescriptorTable: what the guest's small numbers mean.
+//
+// A number is the lowest free one. Bounded by WasiLimits::max_open_files. Single-thread: the
+// guest's; owns everything in it.
+#ifndef WASMD_ENGINE_WASI_DESCRIPTOR_TABLE_H_
+#define WASMD_ENGINE_WASI_DESCRIPTOR_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/unique_fd.h"
+#include "engine/wasi/abi.h"
+#include "engine/wasi/wasi_stream.h"
+
+namespace wasmd::engine {
+
+enum class DescriptorKind : uint8_t {
+  kInput,      // Standard input; reading only.
+  kOutput,     // Standard output or error; writing only.
+  kFile,       // Anything that path_open opened but a directory.
+  kDirectory,  // A preopen, or opened by path_open.
+};
+
+struct Descriptor {
+  DescriptorKind kind = DescriptorKind::kFile;
+  abi::Filetype filetype = abi::Filetype::kUnknown;
+  // Opened beneath a read-only preopen, or one itself.
+  bool read_only = false;
+  bool nonblock = false;
+  // Reading or writing may wait (pipes, terminals, sockets, …), so it is done with an eye on the
+  // interrupt.
+  bool may_block = false;
+  // The kernel knows no RWF_NOWAIT for it; found out by trying.
+  bool no_nowait = false;
+  UniqueFd fd;                               // Empty for null streams and for the two below.
+  std::shared_ptr<WasiInputStream> input;    // kInput
+  std::shared_ptr<WasiOutputStream> output;  // kOutput
+  std::optional<std::string> preopen_path;   // kDirectory
+  // kDirectory: an own description for fd_readdir, opened when it is first needed.
+  UniqueFd listing;
+};
+
+class DescriptorTable {
+ public:
+  explicit DescriptorTable(uint32_t max_open_files) : max_open_files_(max_open_files) {}
+
+  bool full() const { return open_count_ >= max_open_files_; }
+  // Takes the lowest free number. Not full() only.
+  uint32_t Add(Descriptor descriptor);
+  // Null if there is none.
+  Descriptor* Find(uint32_t fd) {
+    return fd < descriptors_.size() ? descriptors_[fd].get() : nullptr;
+  }
+  // False if there is none.
+  bool Close(uint32_t fd);
+  // Closes `to` and makes it mean what `from` does; `from` is free then. Both are open and
+  // different.
+  void Renumber(uint32_t from, uint32_t to);
+
+ private:
+  uint32_t max_open_files_;
+  uint32_t open_count_ = 0;
+  uint32_t lowest_free_ = 0;  // Every number below is taken.
+  // Heap identity: a Descriptor* stays good while others come and go.
+  std::vector<std::unique_ptr<Descriptor>> descriptors_;
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_WASI_DESCRIPTOR_TABLE_H_
