@@ -1,0 +1,40 @@
+// Between the wire's messages and the library's types. Internal.
+#ifndef WASMD_CLIENT_CPP_CONVERT_H_
+#define WASMD_CLIENT_CPP_CONVERT_H_
+
+#include "absl/status/statusor.h"
+
+#include "client/cpp/module.h"
+#include "client/cpp/outcome.h"
+#include "client/cpp/server.h"
+#include "client/cpp/value.h"
+
+namespace wasmd::v1 {
+class GetModuleResponse;
+class GetServerInfoResponse;
+class GetStatsResponse;
+class InitializeResponse;
+class InstanceInfo;
+class ModuleInfo;
+class Outcome;
+class Value;
+}  // namespace wasmd::v1
+
+namespace wasmd::client {
+
+void ToProto(const Value& value, v1::Value* proto);
+// kInternal: a value of a kind that this library does not know.
+absl::StatusOr<Value> FromProto(const v1::Value& proto);
+absl::StatusOr<Outcome> FromProto(const v1::Outcome& proto);
+
+ModuleInfo FromProto(const v1::ModuleInfo& proto);
+ModuleDetails FromProto(const v1::GetModuleResponse& proto);
+InstanceInfo FromProto(const v1::InstanceInfo& proto);
+ServerInfo FromProto(const v1::GetServerInfoResponse& proto);
+ServerStats FromProto(const v1::GetStatsResponse& proto);
+// All but the fields that the daemon does not tell.
+SessionInfo FromProto(const v1::InitializeResponse& proto);
+
+}  // namespace wasmd::client
+
+#endif  // WASMD_CLIENT_CPP_CONVERT_H_
