@@ -375,12 +375,12 @@ class FunctionWalker : public FunctionWalkerBase {
 
   [[gnu::always_inline]] void Dispatch(uint8_t byte) {
     switch (uint32_t{byte}) {
-#define OP(name, prefix, code, text, imm, sig, feature, traps)          \
-  case uint32_t{((prefix) == 0 ? 0 : 0x100) | (prefix) << 16 | (code)   \
+#define OP(name, prefix, code, text, imm, sig, feature, traps)        \
+  case uint32_t{((prefix) == 0 ? 0 : 0x100) | (prefix) << 16 | (code) \
     }: \
-    if constexpr ((prefix) == 0) {                                      \
-      VisitAny<Opcode::k##name>();                                      \
-    }                                                                   \
+    if constexpr ((prefix) == 0) {                                    \
+      VisitAny<Opcode::k##name>();                                    \
+    }                                                                 \
     break;
 #include "engine/wasm/opcodes.def"
 #undef OP

@@ -1,0 +1,885 @@
+#include "engine/binary/decode_module.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+
+#include "engine/binary/binary_error.h"
+#include "engine/binary/byte_reader.h"
+#include "engine/binary/unsupported.h"
+#include "engine/wasm/features.h"
+#include "engine/wasm/limits.h"
+#include "engine/wasm/module.h"
+#include "engine/wasm/opcodes.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+namespace {
+
+// Spec: binary-section
+enum class SectionId : uint8_t {
+  kCustom = 0,
+  kType = 1,
+  kImport = 2,
+  kFunction = 3,
+  kTable = 4,
+  kMemory = 5,
+  kGlobal = 6,
+  kExport = 7,
+  kStart = 8,
+  kElement = 9,
+  kCode = 10,
+  kData = 11,
+  kDataCount = 12,
+  kTag = 13,
+};
+constexpr uint8_t kMaxSectionId = 13;
+
+// Where a section stands among the others, ascending. Spec: binary-module
+int SectionRank(SectionId id) {
+  switch (id) {
+    case SectionId::kCustom:
+      return 0;
+    case SectionId::kType:
+      return 1;
+    case SectionId::kImport:
+      return 2;
+    case SectionId::kFunction:
+      return 3;
+    case SectionId::kTable:
+      return 4;
+    case SectionId::kMemory:
+      return 5;
+    case SectionId::kTag:
+      return 6;
+    case SectionId::kGlobal:
+      return 7;
+    case SectionId::kExport:
+      return 8;
+    case SectionId::kStart:
+      return 9;
+    case SectionId::kElement:
+      return 10;
+    case SectionId::kDataCount:
+      return 11;
+    case SectionId::kCode:
+      return 12;
+    case SectionId::kData:
+      return 13;
+  }
+  return 0;
+}
+
+std::optional<ValType> ValTypeOfCode(uint8_t code) {
+  switch (code) {
+    case 0x7f:
+      return ValType::kI32;
+    case 0x7e:
+      return ValType::kI64;
+    case 0x7d:
+      return ValType::kF32;
+    case 0x7c:
+      return ValType::kF64;
+    case 0x70:
+      return ValType::kFuncRef;
+    case 0x6f:
+      return ValType::kExternRef;
+    default:
+      return std::nullopt;
+  }
+}
+
+// i32 and i64 add, sub and mul.
+bool IsExtendedConst(uint8_t opcode) {
+  return (opcode >= 0x6a && opcode <= 0x6c) || (opcode >= 0x7c && opcode <= 0x7e);
+}
+
+// Decodes one module, section by section, into `module_`. A section's function leaves its reader at
+// the section's end or with an error noted.
+class ModuleDecoder {
+ public:
+  explicit ModuleDecoder(std::span<const std::byte> bytes) : bytes_(bytes) {
+    module_.bytes = bytes;
+  }
+
+  absl::StatusOr<Module> Decode();
+
+ private:
+  void DecodeHeader(ByteReader& reader);
+  void DecodeSection(SectionId id, ByteReader& reader);
+
+  void DecodeCustom(ByteReader& reader);
+  void DecodeTypes(ByteReader& reader);
+  void DecodeImports(ByteReader& reader);
+  void DecodeFunctions(ByteReader& reader);
+  void DecodeTables(ByteReader& reader);
+  void DecodeMemories(ByteReader& reader);
+  void DecodeGlobals(ByteReader& reader);
+  void DecodeExports(ByteReader& reader);
+  void DecodeStart(ByteReader& reader);
+  void DecodeElements(ByteReader& reader);
+  void DecodeElementInits(ByteReader& reader, bool is_exprs, ElemSegment& elem);
+  void DecodeDataCount(ByteReader& reader);
+  void DecodeCode(ByteReader& reader);
+  void DecodeDatas(ByteReader& reader);
+  void DecodeNames();
+  void DecodeFunctionNames(ByteReader& reader);
+  // What only the whole module can tell: sections that are missing.
+  void CheckEnd(ByteReader& reader);
+
+  ValType DecodeValType(ByteReader& reader, std::string_view malformed = "malformed value type");
+  ValType DecodeRefType(ByteReader& reader);
+  void DecodeResultType(ByteReader& reader, std::string_view what, std::string_view limit_name,
+                        uint32_t limit, std::vector<ValType>& types);
+  Limits DecodeLimits(ByteReader& reader, bool is_memory);
+  TableType DecodeTableType(ByteReader& reader);
+  MemoryType DecodeMemoryType(ByteReader& reader);
+  GlobalType DecodeGlobalType(ByteReader& reader);
+  // Spec: valid-constant
+  ConstExpr DecodeConstExpr(ByteReader& reader, ValType expected);
+  bool DecodeConstInstruction(ByteReader& reader, uint8_t opcode, ConstExpr& expr);
+  bool DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstExpr& expr);
+  void FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode);
+  uint32_t DecodeTypeIndex(ByteReader& reader);
+
+  void AddTable(ByteReader& reader, uint32_t at, const TableType& type, bool is_imported);
+  void AddMemory(ByteReader& reader, uint32_t at, const MemoryType& type, bool is_imported);
+  void AddFunc(ByteReader& reader, uint32_t at, uint32_t type_index);
+
+  // "unknown <what> <index>" where `index` is not below `size`.
+  static bool CheckIndex(ByteReader& reader, uint32_t at, std::string_view what, uint32_t index,
+                         size_t size) {
+    if (reader.ok() && index >= size) {
+      reader.FailAt(at, absl::StrFormat("unknown %s %d", what, index));
+    }
+    return reader.ok();
+  }
+  static void CheckLimit(ByteReader& reader, uint32_t at, std::string_view what, size_t count,
+                         std::string_view limit_name, uint32_t limit) {
+    if (reader.ok() && count > limit) {
+      reader.error().BeyondLimit(at, what, count, limit_name, limit);
+    }
+  }
+  bool ok() const { return error_.ok(); }
+
+  std::span<const std::byte> bytes_;
+  Module module_;
+  BinaryError error_;
+  uint32_t declared_funcs_ = 0;  // By the function section.
+  bool has_code_ = false;
+};
+
+absl::StatusOr<Module> ModuleDecoder::Decode() {
+  if (bytes_.size() > kMaxModuleBytes) {
+    error_.BeyondLimit(0, "bytes in a module", bytes_.size(), "kMaxModuleBytes", kMaxModuleBytes);
+    return error_.ToStatus();
+  }
+  ByteReader reader(bytes_, 0, static_cast<uint32_t>(bytes_.size()), error_);
+  DecodeHeader(reader);
+  int last_rank = 0;
+  while (ok() && !reader.at_end()) {
+    const uint32_t at = reader.offset();
+    const uint8_t id = reader.U8();
+    if (id > kMaxSectionId) {
+      reader.FailAt(at, absl::StrFormat("malformed section id %d", id));
+      break;
+    }
+    const auto section_id = static_cast<SectionId>(id);
+    const uint32_t size = reader.U32();
+    ByteReader section = reader.Sub(size);
+    if (section_id != SectionId::kCustom) {
+      const int rank = SectionRank(section_id);
+      if (rank <= last_rank) {
+        reader.FailAt(at, "unexpected content after last section");
+        break;
+      }
+      last_rank = rank;
+    }
+    if (!ok()) {
+      break;
+    }
+    DecodeSection(section_id, section);
+    if (ok() && !section.at_end()) {
+      section.Fail("section size mismatch");
+    }
+  }
+  CheckEnd(reader);
+  if (!ok()) {
+    return error_.ToStatus();
+  }
+  DecodeNames();
+  return std::move(module_);
+}
+
+// Spec: binary-magic, binary-version
+void ModuleDecoder::DecodeHeader(ByteReader& reader) {
+  using std::string_view_literals::operator""sv;
+  constexpr std::string_view kMagic = "\0asm"sv;
+  constexpr std::string_view kVersion = "\1\0\0\0"sv;
+  constexpr std::string_view kComponent = "\x0d\0\1\0"sv;
+  if (const std::string_view start =
+          bytes_.size() < kMagic.size() ? kMagic.substr(0, bytes_.size()) : kMagic;
+      std::string_view(reinterpret_cast<const char*>(bytes_.data()), start.size()) != start) {
+    reader.FailAt(0, "magic header not detected: this is not a WebAssembly module");
+  }
+  (void)reader.Take(static_cast<uint32_t>(kMagic.size()));
+  const uint32_t at = reader.offset();
+  const std::string_view version = reader.Take(static_cast<uint32_t>(kVersion.size()));
+  if (ok() && version != kVersion) {
+    reader.FailAt(at, version == kComponent
+                          ? "unknown binary version: this is a component, not a core module"
+                          : "unknown binary version");
+  }
+}
+
+void ModuleDecoder::DecodeSection(SectionId id, ByteReader& reader) {
+  switch (id) {
+    case SectionId::kCustom:
+      return DecodeCustom(reader);
+    case SectionId::kType:
+      return DecodeTypes(reader);
+    case SectionId::kImport:
+      return DecodeImports(reader);
+    case SectionId::kFunction:
+      return DecodeFunctions(reader);
+    case SectionId::kTable:
+      return DecodeTables(reader);
+    case SectionId::kMemory:
+      return DecodeMemories(reader);
+    case SectionId::kGlobal:
+      return DecodeGlobals(reader);
+    case SectionId::kExport:
+      return DecodeExports(reader);
+    case SectionId::kStart:
+      return DecodeStart(reader);
+    case SectionId::kElement:
+      return DecodeElements(reader);
+    case SectionId::kCode:
+      return DecodeCode(reader);
+    case SectionId::kData:
+      return DecodeDatas(reader);
+    case SectionId::kDataCount:
+      return DecodeDataCount(reader);
+    case SectionId::kTag:
+      return reader.FailUnsupported(reader.offset(), "the tag section", Feature::kExceptions);
+  }
+}
+
+// Spec: binary-customsec
+void ModuleDecoder::DecodeCustom(ByteReader& reader) {
+  CustomSection custom;
+  custom.name = reader.Name();
+  if (ok()) {
+    const std::string_view contents = reader.Take(reader.remaining());
+    custom.contents = std::as_bytes(std::span(contents));
+    module_.customs.push_back(custom);
+  }
+}
+
+// Spec: binary-valtype
+ValType ModuleDecoder::DecodeValType(ByteReader& reader, std::string_view malformed) {
+  const uint32_t at = reader.offset();
+  const uint8_t code = reader.U8();
+  if (!ok()) {
+    return ValType::kBottom;
+  }
+  if (const std::optional<ValType> type = ValTypeOfCode(code)) {
+    return *type;
+  }
+  if (const std::optional<Feature> feature = UnsupportedTypeFeature(code)) {
+    reader.FailUnsupported(at, absl::StrFormat("type 0x%02x", code), *feature);
+  } else {
+    reader.FailAt(at, absl::StrFormat("%s 0x%02x", malformed, code));
+  }
+  return ValType::kBottom;
+}
+
+// Spec: binary-reftype
+ValType ModuleDecoder::DecodeRefType(ByteReader& reader) {
+  const uint32_t at = reader.offset();
+  const ValType type = DecodeValType(reader, "malformed reference type");
+  if (ok() && !IsRef(type)) {
+    reader.FailAt(at, "malformed reference type");
+  }
+  return type;
+}
+
+// Spec: binary-resulttype
+void ModuleDecoder::DecodeResultType(ByteReader& reader, std::string_view what,
+                                     std::string_view limit_name, uint32_t limit,
+                                     std::vector<ValType>& types) {
+  const uint32_t count = reader.Count(what, limit_name, limit);
+  types.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    types.push_back(DecodeValType(reader));
+  }
+}
+
+// Spec: binary-typesec, binary-functype
+void ModuleDecoder::DecodeTypes(ByteReader& reader) {
+  const uint32_t count = reader.Count("types", "kMaxTypes", kMaxTypes);
+  module_.types.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    const uint8_t form = reader.U8();
+    if (ok() && form != 0x60) {
+      if (form >= 0x4e && form <= 0x5f) {  // rec, sub, sub final, array, struct
+        reader.FailUnsupported(at, absl::StrFormat("type form 0x%02x", form), Feature::kGc);
+      } else {
+        reader.FailAt(at, "malformed definition type");
+      }
+      return;
+    }
+    FuncType& type = module_.types.emplace_back();
+    DecodeResultType(reader, "parameters", "kMaxFuncParams", kMaxFuncParams, type.params);
+    DecodeResultType(reader, "results", "kMaxFuncResults", kMaxFuncResults, type.results);
+  }
+}
+
+uint32_t ModuleDecoder::DecodeTypeIndex(ByteReader& reader) {
+  const uint32_t at = reader.offset();
+  const uint32_t index = reader.U32();
+  CheckIndex(reader, at, "type", index, module_.types.size());
+  return index;
+}
+
+void ModuleDecoder::AddFunc(ByteReader& reader, uint32_t at, uint32_t type_index) {
+  module_.funcs.push_back({.type_index = type_index});
+  CheckLimit(reader, at, "functions", module_.funcs.size(), "kMaxFuncs", kMaxFuncs);
+}
+
+void ModuleDecoder::AddTable(ByteReader& reader, uint32_t at, const TableType& type,
+                             bool is_imported) {
+  module_.tables.push_back({.type = type, .is_imported = is_imported});
+  CheckLimit(reader, at, "tables", module_.tables.size(), "kMaxTables", kMaxTables);
+}
+
+void ModuleDecoder::AddMemory(ByteReader& reader, uint32_t at, const MemoryType& type,
+                              bool is_imported) {
+  module_.memories.push_back({.type = type, .is_imported = is_imported});
+  if (ok() && module_.memories.size() > 1) {
+    reader.FailUnsupported(at, "a second memory", Feature::kMultiMemory);
+  }
+}
+
+// Spec: binary-importsec
+void ModuleDecoder::DecodeImports(ByteReader& reader) {
+  const uint32_t count = reader.Count("imports", "kMaxImports", kMaxImports);
+  module_.imports.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    Import import;
+    import.module = reader.Name();
+    import.name = reader.Name();
+    const uint32_t at = reader.offset();
+    const uint8_t kind = reader.U8();
+    if (!ok()) {
+      return;
+    }
+    switch (kind) {
+      case 0x00:
+        import.kind = ExternKind::kFunc;
+        import.index = module_.imported_funcs++;
+        AddFunc(reader, at, DecodeTypeIndex(reader));
+        break;
+      case 0x01:
+        import.kind = ExternKind::kTable;
+        import.index = module_.imported_tables++;
+        AddTable(reader, at, DecodeTableType(reader), /*is_imported=*/true);
+        break;
+      case 0x02:
+        import.kind = ExternKind::kMemory;
+        import.index = module_.imported_memories++;
+        AddMemory(reader, at, DecodeMemoryType(reader), /*is_imported=*/true);
+        break;
+      case 0x03:
+        import.kind = ExternKind::kGlobal;
+        import.index = module_.imported_globals++;
+        module_.globals.push_back(
+            {.type = DecodeGlobalType(reader), .is_imported = true, .init = {}});
+        break;
+      case 0x04:
+        reader.FailUnsupported(at, "the import of a tag", Feature::kExceptions);
+        break;
+      default:
+        reader.FailAt(at, absl::StrFormat("malformed import kind 0x%02x", kind));
+        break;
+    }
+    module_.imports.push_back(import);
+  }
+}
+
+// Spec: binary-funcsec
+void ModuleDecoder::DecodeFunctions(ByteReader& reader) {
+  declared_funcs_ = reader.Count("functions", "kMaxFuncs", kMaxFuncs);
+  module_.funcs.reserve(module_.funcs.size() + declared_funcs_);
+  for (uint32_t i = 0; i < declared_funcs_ && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    AddFunc(reader, at, DecodeTypeIndex(reader));
+  }
+}
+
+// Spec: binary-limits, valid-limits
+Limits ModuleDecoder::DecodeLimits(ByteReader& reader, bool is_memory) {
+  const uint32_t at = reader.offset();
+  const uint8_t flags = reader.U8();
+  Limits limits;
+  if (flags > 1) {
+    if (flags >= 16 || (flags >= 8 && !is_memory)) {
+      reader.FailAt(at, "malformed limits flags");
+    } else if (flags >= 8) {
+      reader.FailUnsupported(at, "a memory with a page size", Feature::kCustomPageSizes);
+    } else if (flags >= 4) {
+      reader.FailUnsupported(at, is_memory ? "a 64-bit memory" : "a 64-bit table",
+                             Feature::kMemory64);
+    } else {
+      reader.FailUnsupported(at, is_memory ? "a shared memory" : "a shared table",
+                             Feature::kThreads);
+    }
+    return limits;
+  }
+  limits.min = reader.U32();
+  if ((flags & 1) != 0) {
+    limits.max = reader.U32();
+  }
+  if (ok() && is_memory && std::max(limits.min, limits.max.value_or(0)) > kMaxMemory32Pages) {
+    reader.FailAt(at, "memory size must be at most 65536 pages (4GiB)");
+  }
+  if (ok() && limits.max.has_value() && limits.min > *limits.max) {
+    reader.FailAt(at, "size minimum must not be greater than maximum");
+  }
+  return limits;
+}
+
+// Spec: binary-tabletype
+TableType ModuleDecoder::DecodeTableType(ByteReader& reader) {
+  TableType type;
+  type.element = DecodeRefType(reader);
+  type.limits = DecodeLimits(reader, /*is_memory=*/false);
+  return type;
+}
+
+// Spec: binary-memtype
+MemoryType ModuleDecoder::DecodeMemoryType(ByteReader& reader) {
+  return {.limits = DecodeLimits(reader, /*is_memory=*/true)};
+}
+
+// Spec: binary-globaltype
+GlobalType ModuleDecoder::DecodeGlobalType(ByteReader& reader) {
+  GlobalType type;
+  type.type = DecodeValType(reader);
+  const uint32_t at = reader.offset();
+  const uint8_t mutability = reader.U8();
+  if (mutability > 1) {
+    reader.FailAt(at, "malformed mutability");
+  }
+  type.is_mutable = mutability == 1;
+  return type;
+}
+
+// Spec: binary-tablesec
+void ModuleDecoder::DecodeTables(ByteReader& reader) {
+  const uint32_t count = reader.Count("tables", "kMaxTables", kMaxTables);
+  module_.tables.reserve(module_.tables.size() + count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    if (reader.Peek() == 0x40) {
+      reader.FailUnsupported(at, "a table with an initializer", Feature::kFunctionReferences);
+      return;
+    }
+    AddTable(reader, at, DecodeTableType(reader), /*is_imported=*/false);
+  }
+}
+
+// Spec: binary-memsec
+void ModuleDecoder::DecodeMemories(ByteReader& reader) {
+  const uint32_t count = reader.Count("memories", "kMaxMemories", kMaxMemories);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    AddMemory(reader, at, DecodeMemoryType(reader), /*is_imported=*/false);
+  }
+}
+
+// Spec: binary-globalsec
+void ModuleDecoder::DecodeGlobals(ByteReader& reader) {
+  const uint32_t count = reader.Count("globals", "kMaxGlobals", kMaxGlobals);
+  module_.globals.reserve(module_.globals.size() + count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    Global global;
+    global.type = DecodeGlobalType(reader);
+    if (!ok()) {
+      return;
+    }
+    global.init = DecodeConstExpr(reader, global.type.type);
+    module_.globals.push_back(global);
+    CheckLimit(reader, at, "globals", module_.globals.size(), "kMaxGlobals", kMaxGlobals);
+  }
+}
+
+// Only imported globals, which have their values by then, may stand in a constant expression; wasm
+// 3.0 allows earlier definitions. Spec: valid-constant
+bool ModuleDecoder::DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstExpr& expr) {
+  expr.kind = ConstExpr::Kind::kGlobalGet;
+  expr.index = reader.U32();
+  if (!CheckIndex(reader, at, "global", expr.index, module_.globals.size())) {
+    return false;
+  }
+  const Global& global = module_.globals[expr.index];
+  expr.type = global.type.type;
+  if (global.type.is_mutable) {
+    reader.FailAt(at, "constant expression required");
+  } else if (!global.is_imported) {
+    reader.FailUnsupported(at, "global.get of a defined global in a constant expression",
+                           Feature::kGc);
+  }
+  return ok();
+}
+
+// One instruction of a constant expression that pushes a value.
+bool ModuleDecoder::DecodeConstInstruction(ByteReader& reader, uint8_t opcode, ConstExpr& expr) {
+  const uint32_t at = reader.offset() - 1;
+  expr = {};
+  switch (static_cast<Opcode>(opcode)) {
+    case Opcode::kI32Const:
+      expr.type = ValType::kI32;
+      expr.bits = static_cast<uint32_t>(reader.S32());
+      return ok();
+    case Opcode::kI64Const:
+      expr.type = ValType::kI64;
+      expr.bits = static_cast<uint64_t>(reader.S64());
+      return ok();
+    case Opcode::kF32Const:
+      expr.type = ValType::kF32;
+      expr.bits = reader.F32Bits();
+      return ok();
+    case Opcode::kF64Const:
+      expr.type = ValType::kF64;
+      expr.bits = reader.F64Bits();
+      return ok();
+    case Opcode::kRefNull:
+      expr.kind = ConstExpr::Kind::kRefNull;
+      expr.type = DecodeRefType(reader);
+      return ok();
+    case Opcode::kRefFunc:
+      expr.kind = ConstExpr::Kind::kRefFunc;
+      expr.type = ValType::kFuncRef;
+      expr.index = reader.U32();
+      if (CheckIndex(reader, at, "function", expr.index, module_.funcs.size())) {
+        module_.funcs[expr.index].is_declared_ref = true;
+      }
+      return ok();
+    case Opcode::kGlobalGet:
+      return DecodeConstGlobalGet(reader, at, expr);
+    default:  // Every other instruction is not constant.
+      FailConstOpcode(reader, at, opcode);
+      return false;
+  }
+}
+
+void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode) {
+  if (!ok()) {
+    return;
+  }
+  if (IsExtendedConst(opcode)) {
+    reader.FailUnsupported(at, "arithmetic in a constant expression", Feature::kExtendedConst);
+    return;
+  }
+  const uint32_t sub = IsOpcodePrefix(opcode) ? reader.U32() : 0;
+  if (!ok()) {
+    return;
+  }
+  const std::string name = IsOpcodePrefix(opcode) ? absl::StrFormat("%02x %02x", opcode, sub)
+                                                  : absl::StrFormat("%02x", opcode);
+  const bool is_known =
+      sub < 0x1'0000 &&
+      FindOpcode(static_cast<Opcode>(IsOpcodePrefix(opcode) ? uint32_t{opcode} << 16 | sub
+                                                            : uint32_t{opcode})) != nullptr;
+  if (is_known) {
+    reader.FailAt(at, "constant expression required");
+  } else if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(opcode, sub)) {
+    reader.FailUnsupported(at, "opcode " + name, *feature);
+  } else {
+    reader.FailAt(at, "illegal opcode " + name);
+  }
+}
+
+// Spec: binary-expr, valid-constant
+ConstExpr ModuleDecoder::DecodeConstExpr(ByteReader& reader, ValType expected) {
+  const uint32_t at = reader.offset();
+  ConstExpr expr;
+  uint32_t value_count = 0;
+  while (ok()) {
+    const uint8_t opcode = reader.U8();
+    if (!ok()) {
+      break;
+    }
+    if (static_cast<Opcode>(opcode) == Opcode::kEnd) {
+      if (value_count != 1) {
+        reader.FailAt(
+            at, absl::StrFormat("type mismatch: a constant expression has one value, this has %d",
+                                value_count));
+      } else if (expr.type != expected) {
+        reader.FailAt(at, absl::StrFormat("type mismatch: expected %s, found %s",
+                                          ToString(expected), ToString(expr.type)));
+      }
+      break;
+    }
+    if (!DecodeConstInstruction(reader, opcode, expr)) {
+      break;
+    }
+    ++value_count;
+  }
+  return expr;
+}
+
+// Spec: binary-exportsec, valid-export
+void ModuleDecoder::DecodeExports(ByteReader& reader) {
+  const uint32_t count = reader.Count("exports", "kMaxExports", kMaxExports);
+  module_.exports.reserve(count);
+  absl::flat_hash_set<absl::string_view> names;
+  names.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    Export exported;
+    exported.name = reader.Name();
+    const uint32_t kind_at = reader.offset();
+    const uint8_t kind = reader.U8();
+    exported.index = reader.U32();
+    if (!ok()) {
+      return;
+    }
+    if (kind > 3) {
+      if (kind == 4) {
+        reader.FailUnsupported(kind_at, "the export of a tag", Feature::kExceptions);
+      } else {
+        reader.FailAt(kind_at, absl::StrFormat("malformed export kind 0x%02x", kind));
+      }
+      return;
+    }
+    exported.kind = static_cast<ExternKind>(kind);
+    switch (exported.kind) {
+      case ExternKind::kFunc:
+        if (CheckIndex(reader, at, "function", exported.index, module_.funcs.size())) {
+          module_.funcs[exported.index].is_declared_ref = true;
+        }
+        break;
+      case ExternKind::kTable:
+        CheckIndex(reader, at, "table", exported.index, module_.tables.size());
+        break;
+      case ExternKind::kMemory:
+        CheckIndex(reader, at, "memory", exported.index, module_.memories.size());
+        break;
+      case ExternKind::kGlobal:
+        CheckIndex(reader, at, "global", exported.index, module_.globals.size());
+        break;
+    }
+    if (!names.insert(absl::string_view(exported.name.data(), exported.name.size())).second) {
+      reader.FailAt(at, absl::StrFormat("duplicate export name \"%s\"", exported.name));
+    }
+    module_.exports.push_back(exported);
+  }
+}
+
+// Spec: binary-startsec, valid-start
+void ModuleDecoder::DecodeStart(ByteReader& reader) {
+  const uint32_t at = reader.offset();
+  const uint32_t index = reader.U32();
+  if (!CheckIndex(reader, at, "function", index, module_.funcs.size())) {
+    return;
+  }
+  if (module_.func_type(index) != FuncType{}) {
+    reader.FailAt(at, "start function must have neither parameters nor results");
+    return;
+  }
+  module_.start = index;
+}
+
+// Bit 0 of the flags: not active. Bit 1: a table index or, if not active, declarative. Bit 2:
+// expressions in place of function indices. Spec: binary-elemsec, valid-elem
+void ModuleDecoder::DecodeElements(ByteReader& reader) {
+  const uint32_t count = reader.Count("element segments", "kMaxElemSegments", kMaxElemSegments);
+  module_.elems.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    const uint32_t flags = reader.U32();
+    if (flags > 7) {
+      reader.FailAt(at, "malformed elements segment kind");
+    }
+    if (!ok()) {
+      return;
+    }
+    const bool is_active = (flags & 1) == 0;
+    const bool is_explicit = (flags & 2) != 0;
+    const bool is_exprs = (flags & 4) != 0;
+    ElemSegment& elem = module_.elems.emplace_back();
+    if (is_active) {
+      elem.mode = ElemSegment::Mode::kActive;
+      elem.table_index = is_explicit ? reader.U32() : 0;
+      if (!CheckIndex(reader, at, "table", elem.table_index, module_.tables.size())) {
+        return;
+      }
+      elem.offset = DecodeConstExpr(reader, ValType::kI32);
+    } else {
+      elem.mode = is_explicit ? ElemSegment::Mode::kDeclarative : ElemSegment::Mode::kPassive;
+    }
+    if (flags != 0 && flags != 4) {
+      if (is_exprs) {
+        elem.type = DecodeRefType(reader);
+      } else if (const uint32_t kind_at = reader.offset(); reader.U8() != 0) {
+        reader.FailAt(kind_at, "malformed element kind");
+      }
+    }
+    if (ok() && is_active && module_.tables[elem.table_index].type.element != elem.type) {
+      reader.FailAt(at, "type mismatch: an element segment of another type than its table");
+    }
+    DecodeElementInits(reader, is_exprs, elem);
+  }
+}
+
+void ModuleDecoder::DecodeElementInits(ByteReader& reader, bool is_exprs, ElemSegment& elem) {
+  const uint32_t count =
+      reader.Count("elements of a segment", "kMaxElemSegmentLength", kMaxElemSegmentLength);
+  elem.init.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    if (is_exprs) {
+      elem.init.push_back(DecodeConstExpr(reader, elem.type));
+      continue;
+    }
+    const uint32_t at = reader.offset();
+    const uint32_t index = reader.U32();
+    if (!CheckIndex(reader, at, "function", index, module_.funcs.size())) {
+      return;
+    }
+    module_.funcs[index].is_declared_ref = true;
+    elem.init.push_back(
+        {.kind = ConstExpr::Kind::kRefFunc, .type = ValType::kFuncRef, .bits = 0, .index = index});
+  }
+}
+
+// Spec: binary-datacountsec
+void ModuleDecoder::DecodeDataCount(ByteReader& reader) {
+  const uint32_t at = reader.offset();
+  module_.data_count = reader.U32();
+  CheckLimit(reader, at, "data segments", *module_.data_count, "kMaxDataSegments",
+             kMaxDataSegments);
+}
+
+// Splits the section into bodies, which the function walker decodes. Spec: binary-codesec
+void ModuleDecoder::DecodeCode(ByteReader& reader) {
+  const uint32_t at = reader.offset();
+  has_code_ = true;
+  module_.code_section_bytes = reader.remaining();
+  const uint32_t count = reader.Count("functions", "kMaxFuncs", kMaxFuncs);
+  if (ok() && count != declared_funcs_) {
+    reader.FailAt(at, "function and code section have inconsistent lengths");
+  }
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t body_at = reader.offset();
+    const uint32_t size = reader.U32();
+    CheckLimit(reader, body_at, "bytes in a function body", size, "kMaxFuncBodyBytes",
+               kMaxFuncBodyBytes);
+    const ByteReader body = reader.Sub(size);
+    Func& func = module_.funcs[module_.imported_funcs + i];
+    func.body_offset = body.offset();
+    func.body_bytes = body.remaining();
+  }
+}
+
+// Spec: binary-datasec, valid-data
+void ModuleDecoder::DecodeDatas(ByteReader& reader) {
+  const uint32_t count_at = reader.offset();
+  const uint32_t count = reader.Count("data segments", "kMaxDataSegments", kMaxDataSegments);
+  if (ok() && module_.data_count.has_value() && *module_.data_count != count) {
+    reader.FailAt(count_at, "data count and data section have inconsistent lengths");
+  }
+  module_.datas.reserve(count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    const uint32_t at = reader.offset();
+    const uint32_t flags = reader.U32();
+    if (flags > 2) {
+      reader.FailAt(at, "malformed data segment kind");
+    }
+    if (!ok()) {
+      return;
+    }
+    DataSegment& data = module_.datas.emplace_back();
+    data.is_active = flags != 1;
+    if (data.is_active) {
+      data.memory_index = flags == 2 ? reader.U32() : 0;
+      if (!CheckIndex(reader, at, "memory", data.memory_index, module_.memories.size())) {
+        return;
+      }
+      data.offset = DecodeConstExpr(reader, ValType::kI32);
+    }
+    const ByteReader contents = reader.Sub(reader.U32());
+    data.bytes_offset = contents.offset();
+    data.bytes_size = contents.remaining();
+  }
+}
+
+void ModuleDecoder::CheckEnd(ByteReader& reader) {
+  if (ok() && declared_funcs_ != 0 && !has_code_) {
+    reader.Fail("function and code section have inconsistent lengths");
+  }
+  if (ok() && module_.data_count.value_or(0) != 0 && module_.datas.empty()) {
+    reader.Fail("data count and data section have inconsistent lengths");
+  }
+}
+
+// Best effort, with an error of its own: reading stops at the first thing that is malformed.
+// Spec: binary-namesec
+void ModuleDecoder::DecodeNames() {
+  const auto custom = std::ranges::find(module_.customs, "name", &CustomSection::name);
+  if (custom == module_.customs.end()) {
+    return;
+  }
+  BinaryError ignored;
+  const auto begin = static_cast<uint32_t>(custom->contents.data() - bytes_.data());
+  ByteReader reader(bytes_, begin, begin + static_cast<uint32_t>(custom->contents.size()), ignored);
+  while (reader.ok() && !reader.at_end()) {
+    const uint8_t id = reader.U8();
+    const uint32_t size = reader.U32();
+    ByteReader subsection = reader.Sub(size);
+    if (id == 0 && reader.ok()) {
+      module_.names.module_name = subsection.Name();
+    } else if (id == 1 && reader.ok()) {
+      DecodeFunctionNames(subsection);
+    }
+  }
+}
+
+void ModuleDecoder::DecodeFunctionNames(ByteReader& reader) {
+  std::vector<std::pair<uint32_t, std::string_view>>& names = module_.names.function_names;
+  if (!names.empty()) {
+    return;  // A second subsection.
+  }
+  const uint32_t count = reader.Count("function names", "kMaxFuncs", kMaxFuncs);
+  names.reserve(std::min(size_t{count}, module_.funcs.size()));
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) {
+    const uint32_t index = reader.U32();
+    const std::string_view name = reader.Name();
+    const bool is_ascending = names.empty() || names.back().first < index;
+    if (reader.ok() && is_ascending && index < module_.funcs.size()) {
+      names.emplace_back(index, name);
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes) {
+  return ModuleDecoder(bytes).Decode();
+}
+
+}  // namespace wasmd::engine

@@ -1,0 +1,27 @@
+// DecodeModule: bytes to Module.
+//
+// Checks everything but function bodies: the binary format, index spaces, constant expressions,
+// limits, exports, the start function, and which functions are declared references. What is left is
+// ValidateModule (engine/validate/validate.h), without which a module must not be used.
+#ifndef WASMD_ENGINE_BINARY_DECODE_MODULE_H_
+#define WASMD_ENGINE_BINARY_DECODE_MODULE_H_
+
+#include <cstddef>
+#include <span>
+
+#include "absl/status/statusor.h"
+
+#include "engine/wasm/module.h"
+
+namespace wasmd::engine {
+
+// The module refers into `bytes`. Thread-safe.
+// kInvalidArgument: malformed or invalid; the message begins in the reference interpreter's words
+// and ends with the byte offset. kUnimplemented: a known feature that the engine does not have, by
+// name. kResourceExhausted: beyond one of engine/wasm/limits.h, by name.
+// Spec: binary-module, valid-module
+absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes);
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_BINARY_DECODE_MODULE_H_
