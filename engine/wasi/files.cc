@@ -132,7 +132,7 @@ Answer WasiContext::FdAdvise(Guest& /*guest*/, uint32_t fd, uint64_t offset, uin
     return Errno::kBadf;
   }
   if (!FitsOff(offset) || !FitsOff(size)) {
-    return Errno::kInval;
+    return Errno::kSuccess;  // Advice about what no file has.
   }
   const int error = ::posix_fadvise(file->fd.get(), static_cast<off_t>(offset),
                                     static_cast<off_t>(size), kAdvice[advice]);
@@ -431,9 +431,15 @@ Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32
     }
   }
   struct stat self = {};
-  if (::fstat(directory->listing.get(), &self) != 0 ||
-      ::lseek(directory->listing.get(), static_cast<off_t>(cookie), SEEK_SET) < 0) {
+  if (::fstat(directory->listing.get(), &self) != 0) {
     return ErrnoOfHost(errno);
+  }
+  if (::lseek(directory->listing.get(), static_cast<off_t>(cookie), SEEK_SET) < 0) {
+    // Not a place that the file system can have: past the end.
+    if (errno != EINVAL) {
+      return ErrnoOfHost(errno);
+    }
+    return guest.Store(out, uint32_t{0}) ? Answer(Errno::kSuccess) : guest.fault();
   }
   // A guest's record is a little larger than the kernel's: no more is read than fits, except for
   // the last one.

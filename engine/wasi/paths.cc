@@ -114,6 +114,9 @@ Answer WasiContext::PathFilestatSetTimes(Guest& guest, uint32_t fd, uint32_t loo
   if (directory->read_only) {
     return Errno::kPerm;
   }
+  if (flags == 0) {
+    return Errno::kSuccess;  // The kernel doesn't look at the path either.
+  }
   UniqueFd node;
   if (const int error =
           OpenNode(directory->fd.get(), text, (lookup & abi::kLookupSymlinkFollow) != 0, node);
@@ -314,9 +317,13 @@ Answer WasiContext::PathRename(Guest& guest, uint32_t old_fd, uint32_t old_path,
       error != 0) {
     return ErrnoOfHost(error);
   }
-  // A slash after the old name still says that it must be a directory.
+  // A slash after a name still says that it must be a directory. The kernel follows no link for it
+  // here.
   if (old_text.ends_with('/')) {
     from.name += '/';
+  }
+  if (new_text.ends_with('/')) {
+    to.name += '/';
   }
   return HostAnswer(::renameat(from.directory, from.name.c_str(), to.directory, to.name.c_str()));
 }

@@ -42,7 +42,6 @@ uint64_t SaturatingSub(uint64_t a, uint64_t b) {
 
 struct Waiting {
   abi::Subscription subscription;
-  Errno error = Errno::kSuccess;
   bool ready = false;
   uint64_t deadline_ns = kNever;  // Of a clock, by the kernel's monotonic clock.
   size_t polled = 0;              // Index of a descriptor's pollfd, or 0: it is the interrupt's.
@@ -51,15 +50,13 @@ struct Waiting {
 
 // The events of one descriptor. What never waits is ready, as POSIX's poll has it for regular
 // files.
-void Subscribe(const Descriptor* descriptor, Waiting& waiting, std::vector<pollfd>& polled) {
+bool Subscribe(const Descriptor* descriptor, Waiting& waiting, std::vector<pollfd>& polled) {
   const bool read = waiting.subscription.tag == abi::kEventFdRead;
   const bool fits = descriptor != nullptr &&
                     (descriptor->kind == DescriptorKind::kFile ||
                      descriptor->kind == (read ? DescriptorKind::kInput : DescriptorKind::kOutput));
   if (!fits) {
-    waiting.error = Errno::kBadf;
-    waiting.ready = true;
-    return;
+    return false;
   }
   int fd = -1;
   short events = POLLIN;  // Streams' ready_fd() polls readable in both directions.
@@ -73,10 +70,11 @@ void Subscribe(const Descriptor* descriptor, Waiting& waiting, std::vector<pollf
   }
   if (fd < 0) {
     waiting.ready = true;
-    return;
+    return true;
   }
   waiting.polled = polled.size();
   polled.push_back({fd, events, 0});
+  return true;
 }
 
 }  // namespace
@@ -119,7 +117,9 @@ Answer WasiContext::PollOneoff(Guest& guest, uint32_t subscriptions, uint32_t ev
       one.deadline_ns = SaturatingAdd(start_ns, wait_ns);
       deadline_ns = std::min(deadline_ns, one.deadline_ns);
     } else if (subscription.tag == abi::kEventFdRead || subscription.tag == abi::kEventFdWrite) {
-      Subscribe(descriptors_.Find(subscription.id), one, polled);
+      if (!Subscribe(descriptors_.Find(subscription.id), one, polled)) {
+        return Errno::kBadf;  // For all of them, as in wasmtime.
+      }
       ready = ready || one.ready;
     } else {
       return Errno::kInval;
@@ -165,9 +165,8 @@ Answer WasiContext::PollOneoff(Guest& guest, uint32_t subscriptions, uint32_t ev
     }
     abi::Event event = {};
     event.userdata = one.subscription.userdata;
-    event.error = static_cast<uint16_t>(one.error);
     event.type = one.subscription.tag;
-    if (one.subscription.tag != abi::kEventClock && one.error == Errno::kSuccess) {
+    if (one.subscription.tag != abi::kEventClock) {
       event.nbytes = 1;  // "Some", as wasmtime says; counting would cost a call each.
       event.flags = one.hangup ? abi::kEventHangup : 0;
     }

@@ -86,6 +86,10 @@ Answer CallOrWait(bool write, Guest& guest, Descriptor& descriptor, Iovecs& iove
                   std::optional<int64_t> offset, uint32_t& size_bytes) {
   const int fd = descriptor.fd.get();
   const short events = write ? POLLOUT : POLLIN;
+  if (iovecs.empty()) {  // Never waits, but says whether the descriptor is open for it.
+    const ssize_t result = Call(write, fd, iovecs.data(), 0, offset, 0);
+    return result < 0 ? ErrnoOfHost(static_cast<int>(-result)) : Errno::kSuccess;
+  }
   while (true) {
     ssize_t result = 0;
     if (!descriptor.may_block) {
@@ -247,7 +251,7 @@ Answer Read(Guest& guest, Descriptor& from, Iovecs& iovecs, std::optional<int64_
   if (from.input != nullptr) {
     return ReadStream(guest, *from.input, iovecs, size_bytes);
   }
-  if (!from.fd || iovecs.empty()) {
+  if (!from.fd) {
     return Errno::kSuccess;
   }
   return CallOrWait(/*write=*/false, guest, from, iovecs, offset, size_bytes);
@@ -267,9 +271,8 @@ Answer Write(Guest& guest, Descriptor& to, Iovecs& iovecs, std::optional<int64_t
     }
     return Errno::kSuccess;
   }
-  if (!to.may_block && to.kind != DescriptorKind::kOutput) {
-    return iovecs.empty() ? Answer(Errno::kSuccess)
-                          : CallOrWait(/*write=*/true, guest, to, iovecs, offset, size_bytes);
+  if (iovecs.empty() || (!to.may_block && to.kind != DescriptorKind::kOutput)) {
+    return CallOrWait(/*write=*/true, guest, to, iovecs, offset, size_bytes);
   }
   // As a blocking write to a pipe does: all of it.
   std::optional<SigpipeGuard> guard;
