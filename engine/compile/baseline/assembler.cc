@@ -1,0 +1,304 @@
+#include "engine/compile/baseline/assembler.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+
+namespace wasmd::engine::baseline {
+namespace {
+
+constexpr size_t kMaxCodeBytes = size_t{1} << 30;
+constexpr uint32_t kPoolSlots = 1024;
+// Constants beyond this are not looked up but appended, so that lookups stay short.
+constexpr uint32_t kMaxPoolLookups = kPoolSlots / 2;
+
+constexpr uint32_t HashOf(uint64_t bits) { return static_cast<uint32_t>((bits * 0x9e37'79b9'7f4a'7c15) >> 54); }
+static_assert(uint32_t{1} << (64 - 54) == kPoolSlots);
+
+}  // namespace
+
+CpuFeatures CpuFeatures::Host() {
+  using Id = asmjit::CpuFeatures::X86;
+  const auto& host = asmjit::CpuInfo::host().features().x86();
+  return {.avx = host.has(Id::kAVX),
+          .bmi1 = host.has(Id::kBMI),
+          .bmi2 = host.has(Id::kBMI2),
+          .lzcnt = host.has(Id::kLZCNT),
+          .popcnt = host.has(Id::kPOPCNT)};
+}
+
+Assembler::Assembler() : features_(CpuFeatures::Host()), pool_index_(kPoolSlots, 0) {
+  Check(code_.init(asmjit::Environment(asmjit::Arch::kX64)));
+  Check(code_.attach(&a_));
+  // Smaller encodings where they mean the same.
+  a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizeForSize);
+}
+
+void Assembler::Begin() {
+  Check(a_.setOffset(0));
+  sites_.clear();
+  constant_uses_.clear();
+  pool_.clear();
+  if (pool_count_ != 0) {
+    std::ranges::fill(pool_index_, 0);
+    pool_count_ = 0;
+  }
+  last_jump_end_ = 0;
+}
+
+const char* Assembler::Finish(CompiledFunction& out) {
+  uint32_t pool_begin = 0;
+  if (!pool_.empty()) {
+    Align(16, 0xcc);
+    pool_begin = pc();
+    Bytes(pool_.data(), pool_.size());
+  }
+  if (failed_) {
+    return "out of memory for machine code";
+  }
+  if (a_.offset() > kMaxCodeBytes) {
+    return "function needs too much machine code";
+  }
+  for (const ConstantUse& use : constant_uses_) {
+    Patch32(use.position, pool_begin + use.constant - (use.position + 4));
+  }
+  out.code.assign(a_.bufferData(), a_.bufferData() + a_.offset());
+  out.sites.assign(sites_.begin(), sites_.end());
+  return "";
+}
+
+bool Assembler::EnsureSpace(size_t size) {
+  if (a_.remainingSpace() >= size) [[likely]] {
+    return true;
+  }
+  asmjit::CodeBuffer& buffer = code_.textSection()->buffer();
+  Check(code_.reserveBuffer(&buffer, std::max(buffer.capacity() * 2, a_.offset() + size)));
+  return !failed_;
+}
+
+void Assembler::Bytes(const void* data, size_t size) {
+  if (EnsureSpace(size)) {
+    std::memcpy(a_._bufferPtr, data, size);
+    a_._bufferPtr += size;
+  }
+}
+
+void Assembler::Align(uint32_t alignment, uint8_t fill) {
+  while ((pc() & (alignment - 1)) != 0 && !failed_) {
+    Byte(fill);
+  }
+}
+
+void Assembler::AlignCode(uint32_t alignment) { Check(a_.align(asmjit::AlignMode::kCode, alignment)); }
+
+void Assembler::Move(Reg dst, Reg src, bool wide) {
+  if (dst != src) {
+    Op(Inst::kIdMov, R(dst, wide), R(src, wide));
+  }
+}
+
+void Assembler::MoveFloat(Reg dst, Reg src) {
+  if (dst != src) {
+    Op(has_avx() ? Inst::kIdVmovaps : Inst::kIdMovaps, X(dst), X(src));
+  }
+}
+
+void Assembler::MoveImmediate(Reg dst, uint64_t bits) {
+  if (bits <= UINT32_MAX) {
+    Op(Inst::kIdMov, R32(dst), I(static_cast<int64_t>(bits)));
+  } else {
+    Op(Inst::kIdMov, R64(dst), I(static_cast<int64_t>(bits)));
+  }
+}
+
+void Assembler::Load(Kind kind, Reg dst, const Mem& mem) {
+  switch (kind) {
+    case Kind::kI32:
+      Op(Inst::kIdMov, R32(dst), M(mem));
+      break;
+    case Kind::kI64:
+      Op(Inst::kIdMov, R64(dst), M(mem));
+      break;
+    case Kind::kF32:
+      Op(has_avx() ? Inst::kIdVmovss : Inst::kIdMovss, X(dst), M(mem));
+      break;
+    case Kind::kF64:
+      Op(has_avx() ? Inst::kIdVmovsd : Inst::kIdMovsd, X(dst), M(mem));
+      break;
+  }
+  NoteConstant(mem);
+}
+
+void Assembler::Store(Kind kind, const Mem& mem, Reg src) {
+  switch (kind) {
+    case Kind::kI32:
+      Op(Inst::kIdMov, M(mem), R32(src));
+      break;
+    case Kind::kI64:
+      Op(Inst::kIdMov, M(mem), R64(src));
+      break;
+    case Kind::kF32:
+      Op(has_avx() ? Inst::kIdVmovss : Inst::kIdMovss, M(mem), X(src));
+      break;
+    case Kind::kF64:
+      Op(has_avx() ? Inst::kIdVmovsd : Inst::kIdMovsd, M(mem), X(src));
+      break;
+  }
+}
+
+void Assembler::StoreWord(const Mem& mem, Reg src) { Store(IsFloatReg(src) ? Kind::kF64 : Kind::kI64, mem, src); }
+
+void Assembler::LoadConstant(Kind kind, Reg dst, uint64_t bits) {
+  if (!IsFloat(kind)) {
+    MoveImmediate(dst, bits);
+    return;
+  }
+  if (bits == 0) {
+    has_avx() ? Op(Inst::kIdVxorps, X(dst), X(dst), X(dst)) : Op(Inst::kIdXorps, X(dst), X(dst));
+    return;
+  }
+  Load(kind, dst, Mem::Constant(Constant64(bits)));
+}
+
+void Assembler::Float3(const FloatOp& op, Reg dst, Reg a, Reg b) {
+  if (has_avx()) {
+    Op(op.vex, X(dst), X(a), X(b));
+  } else if (dst == a) {
+    Op(op.sse, X(dst), X(b));
+  } else if (dst != b) {
+    MoveFloat(dst, a);
+    Op(op.sse, X(dst), X(b));
+  } else if (op.commutes) {
+    Op(op.sse, X(dst), X(a));
+  } else {
+    MoveFloat(kScratchXmm, a);
+    Op(op.sse, X(kScratchXmm), X(b));
+    MoveFloat(dst, kScratchXmm);
+  }
+}
+
+void Assembler::Float3(const FloatOp& op, Reg dst, Reg a, const Mem& b, uint32_t size) {
+  if (has_avx()) {
+    Op(op.vex, X(dst), X(a), M(b, size));
+  } else {
+    MoveFloat(dst, a);
+    Op(op.sse, X(dst), M(b, size));
+  }
+  NoteConstant(b);
+}
+
+void Assembler::Bind(Label& label) {
+  WASMD_DCHECK(!label.is_bound());
+  // A jump to what follows it is taken back, unless something else has been bound behind it.
+  if (last_jump_end_ != 0 && last_jump_end_ == pc() && label.last_use == static_cast<int32_t>(pc() - 4)) {
+    label.last_use = static_cast<int32_t>(Read32(pc() - 4));
+    a_._bufferPtr -= 5;
+  }
+  last_jump_end_ = 0;
+  label.position = static_cast<int32_t>(pc());
+  int32_t use = label.last_use;
+  while (use >= 0) {
+    const auto at = static_cast<uint32_t>(use);
+    use = static_cast<int32_t>(Read32(at));
+    Patch32(at, static_cast<uint32_t>(label.position) - (at + 4));
+  }
+}
+
+void Assembler::UseLabel(Label& label) {
+  if (label.is_bound()) {
+    U32(static_cast<uint32_t>(label.position) - (pc() + 4));
+  } else {
+    const uint32_t at = pc();
+    U32(static_cast<uint32_t>(label.last_use));
+    label.last_use = static_cast<int32_t>(at);
+  }
+}
+
+void Assembler::Jump(Label& label) {
+  if (label.is_bound()) {
+    const int64_t distance = int64_t{label.position} - (int64_t{pc()} + 2);
+    if (distance >= -128) {
+      const uint8_t code[] = {0xeb, static_cast<uint8_t>(distance)};
+      Bytes(code, 2);
+      return;
+    }
+  }
+  Byte(0xe9);
+  UseLabel(label);
+  last_jump_end_ = label.is_bound() ? 0 : pc();
+}
+
+void Assembler::JumpIf(Cond cond, Label& label) {
+  if (cond == Cond::kFloatEq) {
+    Label skip;
+    JumpIf(Cond::kP, skip);
+    JumpIf(Cond::kE, label);
+    Bind(skip);
+    return;
+  }
+  if (cond == Cond::kFloatNe) {
+    JumpIf(Cond::kP, label);
+    JumpIf(Cond::kNE, label);
+    return;
+  }
+  const auto code = static_cast<uint8_t>(cond);
+  if (label.is_bound()) {
+    const int64_t distance = int64_t{label.position} - (int64_t{pc()} + 2);
+    if (distance >= -128) {
+      const uint8_t bytes[] = {static_cast<uint8_t>(0x70 | code), static_cast<uint8_t>(distance)};
+      Bytes(bytes, 2);
+      return;
+    }
+  }
+  const uint8_t bytes[] = {0x0f, static_cast<uint8_t>(0x80 | code)};
+  Bytes(bytes, 2);
+  UseLabel(label);
+}
+
+void Assembler::Call(Label& label) {
+  Byte(0xe8);
+  UseLabel(label);
+}
+
+void Assembler::RipLea(Reg dst, Label& label) {
+  const uint8_t bytes[] = {static_cast<uint8_t>(0x48 | (dst >> 3) << 2), 0x8d, static_cast<uint8_t>(0x05 | (dst & 7) << 3)};
+  Bytes(bytes, 3);
+  UseLabel(label);
+}
+
+int32_t Assembler::Constant64(uint64_t bits) {
+  const bool is_indexed = pool_count_ < kMaxPoolLookups;
+  uint32_t slot = HashOf(bits);
+  for (; pool_index_[slot] != 0; slot = (slot + 1) % kPoolSlots) {
+    uint64_t there;
+    std::memcpy(&there, pool_.data() + pool_index_[slot] - 1, 8);
+    if (there == bits) {
+      return static_cast<int32_t>(pool_index_[slot] - 1);
+    }
+  }
+  const size_t offset = pool_.size();
+  pool_.resize(offset + 8);
+  std::memcpy(pool_.data() + offset, &bits, 8);
+  if (is_indexed) {
+    pool_index_[slot] = static_cast<uint32_t>(offset) + 1;
+    ++pool_count_;
+  }
+  return static_cast<int32_t>(offset);
+}
+
+int32_t Assembler::Constant128(uint64_t lo, uint64_t hi) {
+  // Few different ones are ever used (sign masks), so they are at the front or not there.
+  const uint64_t both[] = {lo, hi};
+  const size_t limit = std::min<size_t>(pool_.size(), 256);
+  for (size_t at = 0; at + 16 <= limit; at += 16) {
+    if (std::memcmp(pool_.data() + at, both, 16) == 0) {
+      return static_cast<int32_t>(at);
+    }
+  }
+  const size_t offset = (pool_.size() + 15) & ~size_t{15};
+  pool_.resize(offset + 16);
+  std::memcpy(pool_.data() + offset, both, 16);
+  return static_cast<int32_t>(offset);
+}
+
+}  // namespace wasmd::engine::baseline

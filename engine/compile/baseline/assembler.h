@@ -1,0 +1,182 @@
+// Assembler: AsmJit's x86 encoder with what the baseline compiler needs around it: labels as patch lists in the code itself,
+// a constant pool behind the code, code sites, and errors that stick.
+//
+// AsmJit's own labels, logging and validation are not used: a label here is two integers, and a function's code is reused
+// memory, so compiling allocates nothing once the buffers have grown. Single-thread.
+#ifndef WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_
+#define WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include <asmjit/asmjit.h>
+
+#include "engine/compile/baseline/machine.h"
+#include "engine/compile/compiler.h"
+
+namespace wasmd::engine::baseline {
+
+namespace Inst = asmjit::x86::Inst;
+using asmjit::InstId;
+
+// A place in the code. Unbound, its uses are a list threaded through their 32-bit displacement fields.
+struct Label {
+  int32_t position = -1;
+  int32_t last_use = -1;  // Offset of a displacement field; each holds the previous one's offset, or -1.
+  bool is_bound() const { return position >= 0; }
+  bool is_used() const { return last_use >= 0; }
+};
+
+// [base + index << shift + disp], or a constant of the pool.
+struct Mem {
+  Reg base = kNoReg;
+  Reg index = kNoReg;
+  uint8_t shift = 0;
+  int32_t disp = 0;
+  int32_t constant = -1;  // Pool offset.
+
+  static Mem At(Reg base, int32_t disp) { return {.base = base, .disp = disp}; }
+  static Mem Frame(int32_t disp) { return {.base = kRbp, .disp = disp}; }
+  static Mem Constant(int32_t offset) { return {.constant = offset}; }
+};
+
+class Assembler {
+ public:
+  Assembler();
+  Assembler(const Assembler&) = delete;
+  Assembler& operator=(const Assembler&) = delete;
+
+  // Forgets the function before.
+  void Begin();
+  // Emits the pool, resolves constants, and hands everything out. Empty message: fine.
+  const char* Finish(CompiledFunction& out);
+  bool failed() const { return failed_; }
+
+  uint32_t pc() const { return static_cast<uint32_t>(a_.offset()); }
+
+  // --- Plain instructions, through AsmJit. An operand is a Reg (with its width), a Mem or an integer.
+  void Op1(InstId inst, const asmjit::Operand_& o) { Check(a_.emit(inst, o)); }
+  template <typename... Operands>
+  void Op(InstId inst, const Operands&... operands) {
+    Check(a_.emit(inst, operands...));
+  }
+
+  static asmjit::x86::Gp R(Reg reg, bool wide) { return wide ? R64(reg) : R32(reg); }
+  static asmjit::x86::Gp R64(Reg reg) { return asmjit::x86::gpq(reg); }
+  static asmjit::x86::Gp R32(Reg reg) { return asmjit::x86::gpd(reg); }
+  static asmjit::x86::Gp R16(Reg reg) { return asmjit::x86::gpw(reg); }
+  static asmjit::x86::Gp R8(Reg reg) { return asmjit::x86::gpb_lo(reg); }
+  static asmjit::x86::Xmm X(Reg reg) { return asmjit::x86::xmm(reg - kXmm0); }
+  static asmjit::Imm I(int64_t value) { return asmjit::Imm(value); }
+
+  // `size` in bytes, 0 where the other operand says it. A pool constant must be the instruction's last field (no immediate
+  // behind it), and NoteConstant follows the instruction.
+  static asmjit::x86::Mem M(const Mem& mem, uint32_t size = 0) {
+    if (mem.constant >= 0) {
+      return asmjit::x86::Mem(asmjit::x86::rip, 0, size);
+    }
+    if (mem.base == kNoReg) {
+      return asmjit::x86::ptr(static_cast<uint64_t>(mem.disp), R64(mem.index), mem.shift, size);
+    }
+    if (mem.index == kNoReg) {
+      return asmjit::x86::Mem(R64(mem.base), mem.disp, size);
+    }
+    return asmjit::x86::Mem(R64(mem.base), R64(mem.index), mem.shift, mem.disp, size);
+  }
+  void NoteConstant(const Mem& mem) {
+    if (mem.constant >= 0) {
+      constant_uses_.push_back({pc() - 4, static_cast<uint32_t>(mem.constant)});
+    }
+  }
+
+  // --- Moves.
+  void Move(Reg dst, Reg src, bool wide = true);     // General registers; 32-bit ones zero-extend.
+  void MoveFloat(Reg dst, Reg src);
+  void MoveAny(Reg dst, Reg src) { IsFloatReg(dst) ? MoveFloat(dst, src) : Move(dst, src); }
+  // Keeps the flags.
+  void MoveImmediate(Reg dst, uint64_t bits);
+  void Zero(Reg dst) { Op(Inst::kIdXor, R32(dst), R32(dst)); }
+  // A value of `kind` from or to its 8 bytes in the frame or elsewhere.
+  void Load(Kind kind, Reg dst, const Mem& mem);
+  void Store(Kind kind, const Mem& mem, Reg src);
+  // 8 bytes whatever is in them, general or float.
+  void StoreWord(const Mem& mem, Reg src);
+  // A constant in a register of its kind. Keeps the flags.
+  void LoadConstant(Kind kind, Reg dst, uint64_t bits);
+
+  // --- Float arithmetic in AVX's three-operand form or SSE's two. `b` is a register or memory; dst may be either operand.
+  struct FloatOp {
+    InstId sse;
+    InstId vex;
+    bool commutes = false;
+  };
+  void Float3(const FloatOp& op, Reg dst, Reg a, Reg b);
+  void Float3(const FloatOp& op, Reg dst, Reg a, const Mem& b, uint32_t size);
+  // dst = op(src), in the two-operand form of both.
+  void Float2(InstId sse, InstId vex, Reg dst, Reg src) { Op(has_avx() ? vex : sse, X(dst), X(src)); }
+  bool has_avx() const { return features_.avx; }
+  const CpuFeatures& features() const { return features_; }
+  void set_features(const CpuFeatures& features) { features_ = features; }
+
+  // --- Labels and jumps.
+  void Bind(Label& label);
+  void Jump(Label& label);
+  // Cond::kFloatEq and kFloatNe take two jumps.
+  void JumpIf(Cond cond, Label& label);
+  void Call(Label& label);
+  // A 4-byte field that will hold label − base.
+  void RipLea(Reg dst, Label& label);
+
+  void Bytes(const void* data, size_t size);
+  void Byte(uint8_t byte) { Bytes(&byte, 1); }
+  void U32(uint32_t value) { Bytes(&value, 4); }
+  void Patch32(uint32_t at, uint32_t value) { std::memcpy(a_.bufferData() + at, &value, 4); }
+  void PatchBytes(uint32_t at, const uint8_t* data, size_t size) { std::memcpy(a_.bufferData() + at, data, size); }
+  uint32_t Read32(uint32_t at) const {
+    uint32_t value;
+    std::memcpy(&value, a_.bufferData() + at, 4);
+    return value;
+  }
+  void Align(uint32_t alignment, uint8_t fill);
+  // With instructions that do nothing.
+  void AlignCode(uint32_t alignment);
+
+  // --- Constants: offsets in the pool.
+  int32_t Constant64(uint64_t bits);
+  int32_t Constant128(uint64_t lo, uint64_t hi);
+
+  // --- Sites.
+  void Site(uint32_t wasm_offset, TrapCode trap) {
+    sites_.push_back({.pc_offset = pc(), .wasm_offset = wasm_offset & 0xff'ffff, .trap = static_cast<uint8_t>(trap)});
+  }
+
+ private:
+  struct ConstantUse {
+    uint32_t position;
+    uint32_t constant;
+  };
+
+  void Check(asmjit::Error error) {
+    if (error != asmjit::kErrorOk) [[unlikely]] {
+      failed_ = true;
+    }
+  }
+  void UseLabel(Label& label);
+  bool EnsureSpace(size_t size);
+
+  asmjit::CodeHolder code_;
+  asmjit::x86::Assembler a_;
+  CpuFeatures features_;
+  std::vector<uint8_t> pool_;
+  std::vector<uint32_t> pool_index_;  // Open addressing: 1 + offset of a 64-bit constant.
+  uint32_t pool_count_ = 0;
+  std::vector<ConstantUse> constant_uses_;
+  std::vector<CodeSite> sites_;
+  uint32_t last_jump_end_ = 0;  // After the last Jump to an unbound label, if nothing has been bound there.
+  bool failed_ = false;
+};
+
+}  // namespace wasmd::engine::baseline
+
+#endif  // WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_

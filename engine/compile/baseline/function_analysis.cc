@@ -1,0 +1,575 @@
+#include "engine/compile/baseline/function_analysis.h"
+
+#include <algorithm>
+#include <array>
+
+#include "engine/wasm/opcodes.h"
+
+namespace wasmd::engine::baseline {
+namespace {
+
+// What the scan does with an opcode: how to skip its immediates, and what it means here.
+enum class Action : uint8_t {
+  kUnknown,
+  kSkip0,
+  kSkip1,  // LEB128 integers.
+  kSkip2,
+  kSkip4Bytes,
+  kSkip8Bytes,
+  kSkipVector,
+  kBlock,
+  kLoop,
+  kIf,
+  kElse,
+  kEnd,
+  kBr,
+  kBrIf,
+  kBrTable,
+  kStop,  // return, unreachable
+  kLocalGet,
+  kLocalSet,
+  kLocalTee,
+  kMemory,    // A memarg.
+  kContext1,  // Use the context.
+  kContext2,
+  kCall1,
+  kCall2,
+};
+
+constexpr Action ActionOf(const OpcodeInfo& info) {
+  switch (info.op) {
+    case Opcode::kBlock:
+      return Action::kBlock;
+    case Opcode::kLoop:
+      return Action::kLoop;
+    case Opcode::kIf:
+      return Action::kIf;
+    case Opcode::kElse:
+      return Action::kElse;
+    case Opcode::kEnd:
+      return Action::kEnd;
+    case Opcode::kBr:
+      return Action::kBr;
+    case Opcode::kBrIf:
+      return Action::kBrIf;
+    case Opcode::kBrTable:
+      return Action::kBrTable;
+    case Opcode::kReturn:
+    case Opcode::kUnreachable:
+      return Action::kStop;
+    case Opcode::kLocalGet:
+      return Action::kLocalGet;
+    case Opcode::kLocalSet:
+      return Action::kLocalSet;
+    case Opcode::kLocalTee:
+      return Action::kLocalTee;
+    case Opcode::kCall:
+    case Opcode::kRefFunc:
+      return Action::kCall1;
+    case Opcode::kMemoryGrow:
+      return Action::kCall1;
+    case Opcode::kMemorySize:
+      return Action::kContext1;
+    default:
+      break;
+  }
+  const bool is_prefixed = (static_cast<uint32_t>(info.op) >> 16) != 0;
+  switch (info.immediate) {
+    case Immediate::kNone:
+      return Action::kSkip0;
+    case Immediate::kCallIndirect:
+      return Action::kCall2;
+    case Immediate::kSelectTypes:
+      return Action::kSkipVector;
+    case Immediate::kGlobalIndex:
+      return Action::kContext1;
+    // table.get, set and size are inline, the prefixed others are builtins.
+    case Immediate::kTableIndex:
+      return is_prefixed && info.op != Opcode::kTableSize ? Action::kCall1 : Action::kContext1;
+    case Immediate::kMemArg:
+      return Action::kMemory;
+    case Immediate::kI32:
+    case Immediate::kI64:
+    case Immediate::kRefType:
+      return Action::kSkip1;
+    case Immediate::kF32:
+      return Action::kSkip4Bytes;
+    case Immediate::kF64:
+      return Action::kSkip8Bytes;
+    case Immediate::kMemoryIndex:
+    case Immediate::kDataIndex:
+    case Immediate::kElemIndex:
+      return Action::kCall1;
+    case Immediate::kMemoryInit:
+    case Immediate::kMemoryCopy:
+    case Immediate::kTableInit:
+    case Immediate::kTableCopy:
+      return Action::kCall2;
+    case Immediate::kBlockType:
+    case Immediate::kLabelIndex:
+    case Immediate::kBrTable:
+    case Immediate::kFuncIndex:
+    case Immediate::kLocalIndex:
+      break;
+  }
+  return Action::kUnknown;
+}
+
+struct ActionTables {
+  std::array<Action, 256> plain{};
+  std::array<Action, 64> fc{};
+};
+
+constexpr ActionTables MakeActionTables() {
+  ActionTables tables;
+  for (const OpcodeInfo& info : kOpcodes) {
+    const auto code = static_cast<uint32_t>(info.op);
+    if (code < 256) {
+      tables.plain[code] = ActionOf(info);
+    } else if ((code >> 16) == 0xfc && (code & 0xffff) < tables.fc.size()) {
+      tables.fc[code & 0xffff] = ActionOf(info);
+    }
+  }
+  return tables;
+}
+
+constexpr ActionTables kActions = MakeActionTables();
+
+// A cursor that stays within the body, whatever is in it.
+class Cursor {
+ public:
+  explicit Cursor(std::span<const std::byte> body)
+      : begin_(reinterpret_cast<const uint8_t*>(body.data())),
+        pos_(begin_),
+        end_(begin_ + body.size()) {}
+
+  bool at_end() const { return pos_ == end_; }
+  uint32_t offset() const { return static_cast<uint32_t>(pos_ - begin_); }
+  uint8_t Byte() { return pos_ != end_ ? *pos_++ : uint8_t{0}; }
+  void SkipLeb() {
+    while (pos_ != end_ && (*pos_++ & 0x80) != 0) {
+    }
+  }
+  void SkipBytes(size_t count) {
+    pos_ += std::min(count, static_cast<size_t>(end_ - pos_));
+  }
+  uint32_t U32() {
+    if (pos_ != end_ && *pos_ < 0x80) [[likely]] {
+      return *pos_++;
+    }
+    uint32_t value = 0;
+    for (uint32_t shift = 0; pos_ != end_; shift += 7) {
+      const uint8_t byte = *pos_++;
+      if (shift < 32) {
+        value |= static_cast<uint32_t>(byte & 0x7f) << shift;
+      }
+      if (byte < 0x80) {
+        break;
+      }
+    }
+    return value;
+  }
+
+ private:
+  const uint8_t* begin_;
+  const uint8_t* pos_;
+  const uint8_t* end_;
+};
+
+}  // namespace
+
+void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const ValType> locals) {
+  local_count_ = static_cast<uint32_t>(locals.size());
+  words_ = (local_count_ + 63) / 64;
+  flags_.assign(body.size(), 0);
+  blocks_.clear();
+  hot_.clear();
+  events_.clear();
+  br_table_targets_.clear();
+  open_.clear();
+  log_.clear();
+  innermost_loop_ = kNone;
+  work_ = 0;
+  has_calls_ = false;
+  uses_memory_ = false;
+  has_liveness_ = false;
+  has_loops_ = false;
+  is_float_.resize(size_t{local_count_} + 2);
+  for (uint32_t i = 0; i < local_count_; ++i) {
+    is_float_[i] = IsFloat(locals[i]) ? 1 : 0;
+  }
+  is_float_[local_count_] = 0;
+  is_float_[local_count_ + 1] = 0;
+  if (count_index_.size() < is_float_.size()) {
+    count_index_.resize(is_float_.size(), 0);
+  }
+  if (!Scan(body)) {
+    // Assume the worst; the walker is about to say what is wrong.
+    blocks_.clear();
+    has_calls_ = true;
+    uses_memory_ = true;
+    return;
+  }
+  if (words_ != 0 && uint64_t{blocks_.size()} * words_ <= kMaxLivenessWords &&
+      (work_ + blocks_.size()) * words_ <= kMaxLivenessWork) {
+    has_liveness_ = true;
+    ComputeLiveness();
+  }
+}
+
+bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
+  Cursor cursor(body);
+  for (uint32_t groups = cursor.U32(); groups != 0; --groups) {
+    if (cursor.at_end()) {
+      return false;
+    }
+    cursor.SkipLeb();
+    cursor.Byte();
+  }
+  const auto open_block = [&](uint32_t offset, Action action) {
+    const bool is_loop = action == Action::kLoop;
+    const auto block = static_cast<uint32_t>(blocks_.size());
+    blocks_.push_back({.offset = offset, .is_loop = is_loop, .is_if = action == Action::kIf});
+    open_.push_back({.block = block,
+                     .outer_loop = innermost_loop_,
+                     .log_begin = static_cast<uint32_t>(log_.size()),
+                     .calls_seen = false});
+    events_.push_back({offset, EventKind::kBlock, block});
+    if (is_loop) {
+      innermost_loop_ = static_cast<uint32_t>(open_.size() - 1);
+      has_loops_ = true;
+    }
+  };
+  // Depth → event value: the block, or kNone for the function's own.
+  const auto target = [&](uint32_t depth) {
+    return depth < open_.size() ? open_[open_.size() - 1 - depth].block : kNone;
+  };
+  uint32_t skipped = 0;       // Blocks open in unreachable code.
+  bool is_reachable = true;
+  while (!cursor.at_end()) {
+    const uint32_t offset = cursor.offset();
+    const uint8_t byte = cursor.Byte();
+    Action action = kActions.plain[byte];
+    if (byte == 0xfc) {
+      const uint32_t sub = cursor.U32();
+      action = sub < kActions.fc.size() ? kActions.fc[sub] : Action::kUnknown;
+    }
+    switch (action) {
+      case Action::kUnknown:
+        return false;
+      case Action::kSkip0:
+        break;
+      case Action::kSkip2:
+        cursor.SkipLeb();
+        [[fallthrough]];
+      case Action::kSkip1:
+        cursor.SkipLeb();
+        break;
+      case Action::kSkip4Bytes:
+        cursor.SkipBytes(4);
+        break;
+      case Action::kSkip8Bytes:
+        cursor.SkipBytes(8);
+        break;
+      case Action::kSkipVector:
+        for (uint32_t count = cursor.U32(); count != 0 && !cursor.at_end(); --count) {
+          cursor.SkipLeb();
+        }
+        break;
+      case Action::kBlock:
+      case Action::kLoop:
+      case Action::kIf:
+        cursor.SkipLeb();
+        if (is_reachable) {
+          open_block(offset, action);
+        } else {
+          ++skipped;
+        }
+        break;
+      case Action::kElse:
+        if (skipped == 0 && !open_.empty()) {
+          blocks_[open_.back().block].has_else = true;
+          events_.push_back({offset, EventKind::kElse, open_.back().block});
+          is_reachable = true;
+        }
+        break;
+      case Action::kEnd:
+        if (skipped != 0) {
+          --skipped;
+          break;
+        }
+        if (open_.empty()) {
+          return cursor.at_end();
+        }
+        events_.push_back({offset, EventKind::kEnd, open_.back().block});
+        if (blocks_[open_.back().block].is_loop) {
+          CloseLoop(open_.back());
+        }
+        open_.pop_back();
+        // Perhaps it is not; then what follows makes more locals live than need be.
+        is_reachable = true;
+        break;
+      case Action::kBr:
+      case Action::kBrIf: {
+        const uint32_t depth = cursor.U32();
+        if (is_reachable) {
+          ++work_;
+          events_.push_back({offset, action == Action::kBr ? EventKind::kBr : EventKind::kBrIf, target(depth)});
+          is_reachable = action == Action::kBrIf;
+        }
+        break;
+      }
+      case Action::kBrTable: {
+        const uint32_t count = cursor.U32();
+        if (count > body.size()) {
+          return false;
+        }
+        const auto begin = static_cast<uint32_t>(br_table_targets_.size());
+        br_table_targets_.push_back(count + 1);
+        for (uint32_t i = 0; i <= count; ++i) {
+          br_table_targets_.push_back(target(cursor.U32()));
+        }
+        if (is_reachable) {
+          work_ += count + 1;
+          events_.push_back({offset, EventKind::kBrTable, begin});
+          is_reachable = false;
+        }
+        break;
+      }
+      case Action::kStop:
+        if (is_reachable) {
+          events_.push_back({offset, EventKind::kStop, 0});
+          is_reachable = false;
+        }
+        break;
+      case Action::kLocalGet:
+      case Action::kLocalSet:
+      case Action::kLocalTee: {
+        const uint32_t local = cursor.U32();
+        if (local >= local_count_) {
+          return false;
+        }
+        if (is_reachable) {
+          const bool is_get = action == Action::kLocalGet;
+          events_.push_back({offset, is_get ? EventKind::kGet : EventKind::kSet, local});
+          Log(local, !is_get);
+        }
+        break;
+      }
+      case Action::kMemory:
+        cursor.SkipLeb();
+        cursor.SkipLeb();
+        if (is_reachable) {
+          uses_memory_ = true;
+          Log(local_count_ + 1, false);
+        }
+        break;
+      case Action::kContext2:
+        cursor.SkipLeb();
+        [[fallthrough]];
+      case Action::kContext1:
+        cursor.SkipLeb();
+        if (is_reachable) {
+          Log(local_count_, false);
+        }
+        break;
+      case Action::kCall2:
+        cursor.SkipLeb();
+        [[fallthrough]];
+      case Action::kCall1:
+        cursor.SkipLeb();
+        if (is_reachable) {
+          Log(local_count_, false);
+          NoteCall();
+        }
+        break;
+    }
+  }
+  return false;
+}
+
+void FunctionAnalysis::Log(uint32_t local, bool is_assigned) {
+  if (innermost_loop_ != kNone) {
+    // After a call nothing is in registers: only what stands before the first one is worth carrying round the loop.
+    log_.push_back({local, open_[innermost_loop_].calls_seen ? 0u : 1u, is_assigned ? 1u : 0u});
+  }
+}
+
+void FunctionAnalysis::NoteCall() {
+  has_calls_ = true;
+  if (innermost_loop_ != kNone) {
+    open_[innermost_loop_].calls_seen = true;
+  }
+}
+
+void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
+  BlockInfo& info = blocks_[loop.block];
+  info.has_calls = loop.calls_seen;
+  counted_.clear();
+  for (size_t i = loop.log_begin; i < log_.size(); ++i) {
+    const LogEntry& entry = log_[i];
+    uint32_t& index = count_index_[entry.local];
+    if (index == 0) {
+      counted_.push_back(entry);
+      index = static_cast<uint32_t>(counted_.size());
+    } else {
+      LogEntry& sum = counted_[index - 1];
+      sum.weight = std::min<uint32_t>(sum.weight + entry.weight, uint32_t{1} << 24);
+      sum.is_assigned |= entry.is_assigned;
+    }
+  }
+  for (const LogEntry& entry : counted_) {
+    count_index_[entry.local] = 0;
+  }
+  log_.resize(loop.log_begin);
+  // Hottest first.
+  std::ranges::sort(counted_, [](const LogEntry& a, const LogEntry& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.local < b.local;
+  });
+  innermost_loop_ = loop.outer_loop;
+  const bool outer_calls_seen = innermost_loop_ != kNone && open_[innermost_loop_].calls_seen;
+  info.hot_begin = static_cast<uint32_t>(hot_.size());
+  uint32_t general = 0;
+  uint32_t floats = 0;
+  for (const LogEntry& entry : counted_) {
+    uint32_t& count = is_float_[entry.local] != 0 ? floats : general;
+    if (entry.weight == 0 || count >= (is_float_[entry.local] != 0 ? kMaxHotFloat : kMaxHotGeneral)) {
+      continue;
+    }
+    ++count;
+    hot_.push_back({entry.local, entry.is_assigned != 0});
+    if (innermost_loop_ != kNone) {
+      const uint32_t weight = outer_calls_seen ? 0 : std::min<uint32_t>(entry.weight * 8, uint32_t{1} << 20);
+      log_.push_back({entry.local, weight, entry.is_assigned});
+    }
+  }
+  info.hot_count = static_cast<uint32_t>(hot_.size()) - info.hot_begin;
+  if (loop.calls_seen && innermost_loop_ != kNone) {
+    open_[innermost_loop_].calls_seen = true;
+  }
+}
+
+// Sets are arrays of words_ words. The set of a label is what is live where a branch to it arrives.
+//
+// For a loop that is the loop's start, which a backward walk meets last. The first pass takes it to be empty: what it finds at the start of a
+// loop is then right but for what is live only by way of an enclosing loop's own start. The second pass adds that: for each loop, the
+// start sets of the loops around it. (A local that is live at the outer start and killed in between is over-estimated.)
+void FunctionAnalysis::ComputeLiveness() {
+  label_live_.assign(blocks_.size() * words_, 0);
+  live_.assign(words_, 0);
+  if (has_loops_) {
+    LivenessPass(false);
+  }
+  LivenessPass(true);
+  entry_live_ = live_;
+}
+
+void FunctionAnalysis::LivenessPass(bool is_final) {
+  const size_t words = words_;
+  uint64_t* const live = live_.data();
+  const auto label = [&](uint32_t block) { return &label_live_[block * words]; };
+  open_.clear();  // From here on a stack of the blocks that the walk is in: `block`, and the enclosing loop in `outer_loop`.
+  else_live_.clear();
+  uint32_t loop = kNone;  // Block index of the innermost loop.
+  std::fill_n(live, words, 0);
+  for (size_t i = events_.size(); i-- != 0;) {
+    const Event& event = events_[i];
+    switch (event.kind) {
+      case EventKind::kGet: {
+        uint64_t& word = live[event.value >> 6];
+        const uint64_t bit = uint64_t{1} << (event.value & 63);
+        if (is_final && (word & bit) == 0) {
+          flags_[event.offset] |= kLastUse;
+        }
+        word |= bit;
+        break;
+      }
+      case EventKind::kSet: {
+        uint64_t& word = live[event.value >> 6];
+        const uint64_t bit = uint64_t{1} << (event.value & 63);
+        if (is_final && (word & bit) == 0) {
+          flags_[event.offset] |= kDeadStore;
+        }
+        word &= ~bit;
+        break;
+      }
+      case EventKind::kEnd: {
+        const BlockInfo& info = blocks_[event.value];
+        open_.push_back({.block = event.value, .outer_loop = loop, .log_begin = 0, .calls_seen = false});
+        uint64_t* const set = label(event.value);
+        if (info.is_loop) {
+          if (is_final && loop != kNone) {
+            const uint64_t* const outer = label(loop);
+            for (size_t w = 0; w < words; ++w) {
+              set[w] |= outer[w];
+            }
+          }
+          loop = event.value;
+        } else {
+          std::copy_n(live, words, set);
+        }
+        break;
+      }
+      case EventKind::kElse:
+        else_live_.insert(else_live_.end(), live, live + words);
+        std::copy_n(label(event.value), words, live);
+        break;
+      case EventKind::kBlock: {
+        const BlockInfo& info = blocks_[event.value];
+        if (info.is_loop) {
+          std::copy_n(live, words, label(event.value));
+        } else if (info.has_else) {
+          const size_t begin = else_live_.size() - words;
+          for (size_t w = 0; w < words; ++w) {
+            live[w] |= else_live_[begin + w];
+          }
+          else_live_.resize(begin);
+        } else if (info.is_if) {
+          // Not taken, it arrives at its end.
+          const uint64_t* const set = label(event.value);
+          for (size_t w = 0; w < words; ++w) {
+            live[w] |= set[w];
+          }
+        }
+        loop = open_.back().outer_loop;
+        open_.pop_back();
+        break;
+      }
+      case EventKind::kBr:
+        if (event.value == kNone) {
+          std::fill_n(live, words, 0);
+        } else {
+          std::copy_n(label(event.value), words, live);
+        }
+        break;
+      case EventKind::kBrIf:
+        if (event.value != kNone) {
+          const uint64_t* const set = label(event.value);
+          for (size_t w = 0; w < words; ++w) {
+            live[w] |= set[w];
+          }
+        }
+        break;
+      case EventKind::kBrTable: {
+        std::fill_n(live, words, 0);
+        const uint32_t count = br_table_targets_[event.value];
+        for (uint32_t t = 1; t <= count; ++t) {
+          const uint32_t block = br_table_targets_[event.value + t];
+          if (block == kNone) {
+            continue;
+          }
+          const uint64_t* const set = label(block);
+          for (size_t w = 0; w < words; ++w) {
+            live[w] |= set[w];
+          }
+        }
+        break;
+      }
+      case EventKind::kStop:
+        std::fill_n(live, words, 0);
+        break;
+    }
+  }
+}
+
+}  // namespace wasmd::engine::baseline

@@ -1,0 +1,129 @@
+// FunctionAnalysis: what the baseline compiler knows about a body before it compiles it: where locals die, and which locals a loop is
+// hot on.
+//
+// One forward scan turns the body into a list of events (accesses to locals, labels, branches); one backward pass over the events (two
+// if there are loops) gives liveness, which structured control makes cheap. The scan decodes just enough to skip immediates and trusts
+// nothing: a body that turns out to be invalid yields no information, and the walker reports it.
+//
+// All of it is advice except liveness, which must over-estimate: a local that is said to be dead is not stored.
+// Time and memory are linear in the body; liveness is given up beyond kMaxLivenessWords.
+#ifndef WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_ANALYSIS_H_
+#define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_ANALYSIS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine::baseline {
+
+// A local that a loop uses often, hottest first.
+struct HotLocal {
+  uint32_t local = 0;
+  bool is_assigned = false;
+};
+
+struct BlockInfo {
+  uint32_t offset = 0;  // Of the block, loop or if instruction, in the body.
+  bool is_loop = false;
+  bool is_if = false;
+  bool has_else = false;
+  bool has_calls = false;  // Loops only, nested ones included.
+  uint32_t hot_begin = 0;  // Loops only: a range of hot().
+  uint32_t hot_count = 0;
+};
+
+class FunctionAnalysis {
+ public:
+  // Per instruction, by its offset.
+  static constexpr uint8_t kLastUse = 1;    // local.get: the local is dead afterwards.
+  static constexpr uint8_t kDeadStore = 2;  // local.set, local.tee: the local is dead afterwards.
+
+  // Hot locals a loop can have: about as many as there are registers of a class.
+  static constexpr uint32_t kMaxHotGeneral = 10;
+  static constexpr uint32_t kMaxHotFloat = 13;
+  // Bits of liveness kept, in 64-bit words: labels × words per set. 8 MiB.
+  static constexpr uint64_t kMaxLivenessWords = uint64_t{1} << 20;
+  // And spent on set operations: branches × words per set.
+  static constexpr uint64_t kMaxLivenessWork = uint64_t{1} << 24;
+
+  // `locals` has parameters and declared locals; the two pseudo-locals that the compiler adds (context, memory base) follow them:
+  // local numbers locals.size() and locals.size() + 1. `body` begins with the local declarations.
+  void Analyze(std::span<const std::byte> body, std::span<const ValType> locals);
+
+  uint8_t flags(uint32_t body_offset) const { return flags_[body_offset]; }
+  // Blocks in the order of their offsets; those in unreachable code may be missing.
+  std::span<const BlockInfo> blocks() const { return blocks_; }
+  std::span<const HotLocal> hot(const BlockInfo& block) const {
+    return std::span(hot_).subspan(block.hot_begin, block.hot_count);
+  }
+  bool has_calls() const { return has_calls_; }
+  bool uses_memory() const { return uses_memory_; }
+  bool has_liveness() const { return has_liveness_; }
+  // Whether a declared local may be read after the block's label (its end, or a loop's start) before it is written.
+  bool IsLiveAtLabel(uint32_t block, uint32_t local) const {
+    return !has_liveness_ || local >= local_count_ || TestBit(&label_live_[size_t{block} * words_], local);
+  }
+  bool IsLiveAtEntry(uint32_t local) const {
+    return !has_liveness_ || local >= local_count_ || TestBit(entry_live_.data(), local);
+  }
+
+ private:
+  enum class EventKind : uint8_t { kGet, kSet, kBlock, kElse, kEnd, kBr, kBrIf, kBrTable, kStop };
+  struct Event {
+    uint32_t offset;
+    EventKind kind;
+    uint32_t value;  // Local, block, target block, or index in br_table_targets_.
+  };
+  struct OpenBlock {
+    uint32_t block;
+    uint32_t outer_loop;  // Index in open_ of the loop around it, or kNone.
+    // Loops: where the log began, and whether a call has been seen.
+    uint32_t log_begin;
+    bool calls_seen;
+  };
+  struct LogEntry {
+    uint32_t local;
+    uint32_t weight : 31;
+    uint32_t is_assigned : 1;
+  };
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  static bool TestBit(const uint64_t* words, uint32_t bit) { return (words[bit >> 6] >> (bit & 63)) & 1; }
+
+  bool Scan(std::span<const std::byte> body);
+  void Log(uint32_t local, bool is_assigned);
+  void NoteCall();
+  void CloseLoop(const OpenBlock& loop);
+  void ComputeLiveness();
+  void LivenessPass(bool is_final);
+
+  std::vector<uint8_t> flags_;
+  std::vector<BlockInfo> blocks_;
+  std::vector<HotLocal> hot_;
+  std::vector<Event> events_;
+  std::vector<uint32_t> br_table_targets_;  // Count, then blocks.
+  std::vector<OpenBlock> open_;
+  std::vector<LogEntry> log_;
+  std::vector<LogEntry> counted_;
+  std::vector<uint32_t> count_index_;  // By local: 1 + index in counted_, valid within CloseLoop.
+  std::vector<uint8_t> is_float_;      // By local, pseudo-locals included.
+  std::vector<uint64_t> label_live_;
+  std::vector<uint64_t> entry_live_;
+  std::vector<uint64_t> live_;
+  std::vector<uint64_t> else_live_;
+  uint32_t innermost_loop_ = kNone;  // Index in open_.
+  uint32_t local_count_ = 0;
+  uint32_t words_ = 0;
+  uint64_t work_ = 0;  // Branches.
+  bool has_calls_ = false;
+  bool uses_memory_ = false;
+  bool has_liveness_ = false;
+  bool has_loops_ = false;
+};
+
+}  // namespace wasmd::engine::baseline
+
+#endif  // WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_ANALYSIS_H_

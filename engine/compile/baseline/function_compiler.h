@@ -1,0 +1,426 @@
+// FunctionCompiler: a FunctionSink that writes one function's machine code as the walker shows it the body.
+//
+// What it keeps while it goes:
+//
+//   operand stack   one Entry per wasm operand: a constant, a register of its own, a reference to a local, or its slot in the
+//                   frame. Comparisons, loads and scaled indices whose user is the very next instruction stay *pending*: no
+//                   code has been emitted for them and the user folds them in.
+//   locals          each is in a register or in its frame slot; a register's value may be newer than the slot (dirty). Two
+//                   pseudo-locals follow the declared ones: the context and memory 0's base. They are never written, so they leave their
+//                   registers for nothing and come back by one load.
+//   registers       free, a local's, or a temporary's: the register of one or more stack entries.
+//
+// An entry that refers to a local is on that local's list, one that has a register on the register's list; the lists are sorted,
+// topmost first, so popping is O(1), and writing a local or evicting a register finds the entries it concerns.
+//
+// Joins. A label's state (which registers hold which locals, where results are) is fixed by the first edge that reaches it; later
+// edges move values to fit. Operands below a block are in slots or constants from the block's start, so a state is
+// as large as the register file and not as the function. A loop's state is fixed at its start, from the locals that FunctionAnalysis
+// found hot. Locals that are dead at a label are not in its state.
+//
+// The code is spread over emit_control.cc, emit_call.cc, emit_memory.cc, emit_integer.cc, emit_float.cc; value_state.cc has
+// registers, locals and the operand stack. Single-thread; reused for many functions.
+#ifndef WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
+#define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/abi/builtins.h"
+#include "engine/abi/instance_context.h"
+#include "engine/base/check.h"
+#include "engine/compile/baseline/assembler.h"
+#include "engine/compile/baseline/function_analysis.h"
+#include "engine/compile/baseline/machine.h"
+#include "engine/compile/compiler.h"
+#include "engine/validate/function_sink.h"
+#include "engine/wasm/module.h"
+
+namespace wasmd::engine::baseline {
+
+class FunctionCompiler : public NullSink {
+ public:
+  FunctionCompiler(const Module& module, const ContextLayout& layout);
+
+  // For tests: as if the machine had no more than these.
+  void set_features(const CpuFeatures& features) { asm_.set_features(features); }
+
+  // Before the walk and after it.
+  void Begin(uint32_t func_index);
+  absl::Status Finish(CompiledFunction& out);
+
+  // --- FunctionSink.
+  bool failed() const { return asm_.failed() || frame_too_large_; }
+  void OnBegin(const FuncType& type, std::span<const ValType> locals);
+  void OnInstruction(Opcode /*op*/, uint32_t offset) {
+    offset_ = offset;
+    pinned_ = pending_pins_;
+    pending_pins_ = 0;
+    ++tick_;
+  }
+  void OnFinish();
+
+  void OnUnreachable();
+  void OnBlock(const BlockSignature& signature);
+  void OnLoop(const BlockSignature& signature);
+  void OnIf(const BlockSignature& signature);
+  void OnElse(bool reachable);
+  void OnEnd(bool reachable);
+  void OnBr(uint32_t depth);
+  void OnBrIf(uint32_t depth);
+  void OnBrTable(std::span<const uint32_t> depths, uint32_t default_depth);
+  void OnReturn();
+  void OnCall(uint32_t func_index, const FuncType& type);
+  void OnCallIndirect(uint32_t type_index, uint32_t table_index, const FuncType& type);
+
+  void OnDrop(ValType type);
+  void OnSelect(ValType type);
+  void OnLocalGet(uint32_t index, ValType type);
+  void OnLocalSet(uint32_t index, ValType type);
+  void OnLocalTee(uint32_t index, ValType type);
+  void OnGlobalGet(uint32_t index, const GlobalType& type);
+  void OnGlobalSet(uint32_t index, const GlobalType& type);
+
+  void OnConst(ValType type, uint64_t bits) { PushConst(KindOf(type), bits); }
+  void OnUnary(Opcode op, ValType from, ValType to);
+  void OnBinary(Opcode op, ValType from, ValType to);
+
+  void OnLoad(Opcode op, ValType type, const MemArg& memarg);
+  void OnStore(Opcode op, ValType type, const MemArg& memarg);
+  void OnMemorySize(uint32_t memory_index);
+  void OnMemoryGrow(uint32_t memory_index);
+  void OnMemoryInit(uint32_t data_index, uint32_t memory_index);
+  void OnDataDrop(uint32_t data_index);
+  void OnMemoryCopy(uint32_t to_memory, uint32_t from_memory);
+  void OnMemoryFill(uint32_t memory_index);
+
+  void OnTableGet(uint32_t table_index, ValType element);
+  void OnTableSet(uint32_t table_index, ValType element);
+  void OnTableSize(uint32_t table_index);
+  void OnTableGrow(uint32_t table_index, ValType element);
+  void OnTableFill(uint32_t table_index, ValType element);
+  void OnTableCopy(uint32_t to_table, uint32_t from_table);
+  void OnTableInit(uint32_t elem_index, uint32_t table_index);
+  void OnElemDrop(uint32_t elem_index);
+  void OnRefNull(ValType /*type*/) { PushConst(Kind::kI64, 0); }
+  void OnRefIsNull(ValType type);
+  void OnRefFunc(uint32_t func_index);
+
+ private:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  enum class EntryKind : uint8_t { kConst, kReg, kLocal, kSlot, kFlags, kLoad, kScaled };
+  struct Entry {
+    EntryKind where = EntryKind::kConst;
+    Kind kind = Kind::kI32;
+    Reg reg = kNoReg;
+    bool is_last = false;  // kLocal: the local is dead after this use.
+    uint32_t next = kNone;  // The entry below on the same list.
+    uint64_t bits = 0;      // kConst: the value; kLocal: the local.
+  };
+  // An entry that has been popped.
+  struct Value {
+    EntryKind where = EntryKind::kConst;  // kLocal: in its slot at `disp`. Never kReg for a local without its register.
+    Kind kind = Kind::kI32;
+    Reg reg = kNoReg;
+    bool is_dying = false;   // kReg: nothing else needs the register.
+    bool is_last = false;
+    uint32_t local = kNone;  // Where it is a local's.
+    int32_t disp = 0;        // kSlot, kLocal.
+    uint64_t bits = 0;
+    bool is_const() const { return where == EntryKind::kConst; }
+    bool is_reg() const { return where == EntryKind::kReg; }
+    bool in_memory() const { return where == EntryKind::kSlot || where == EntryKind::kLocal; }
+  };
+  struct Local {
+    Kind kind = Kind::kI32;
+    Reg reg = kNoReg;
+    Reg preferred = kNoReg;  // Where it last was.
+    Reg target = kNoReg;     // Scratch of PlanEdge.
+    int32_t slot = 0;        // Displacement from rbp; 0: none yet.
+    uint32_t head = kNone;   // Topmost entry that refers to it.
+  };
+  struct LabelState {
+    RegSet present = 0;  // Registers that hold locals.
+    RegSet dirty = 0;
+    uint32_t result_count = 0;
+    Reg result_reg[2] = {kNoReg, kNoReg};  // kNoReg: results are in their slots.
+    uint32_t local[kRegCount];
+  };
+  enum class ControlKind : uint8_t { kFunction, kBlock, kLoop, kIf, kElse };
+  struct Control {
+    ControlKind kind = ControlKind::kBlock;
+    bool slot_results = false;  // The label's operands travel in slots.
+    uint32_t block = kNone;     // In analysis_.blocks().
+    uint32_t base = 0;          // Stack height below the parameters.
+    uint32_t param_count = 0;
+    uint32_t result_count = 0;
+    uint32_t type_begin = 0;  // Result kinds in block_kinds_.
+    uint32_t state = kNone;   // Of the label, in states_.
+    uint32_t else_state = kNone;
+    uint32_t loop = kNone;         // The innermost loop around the label, in controls_.
+    uint32_t table_use = kNone;    // List of br_table entries, in table_entries_.
+    uint32_t edge_stamp = 0;       // br_table: `trampoline` belongs to this one.
+    uint32_t trampoline_entry = 0;  // br_table: index in trampolines_, or kNone for the label itself.
+    Label label;
+    Label else_label;
+  };
+  struct Move {
+    Reg dst;
+    Kind kind;
+    bool is_const;
+    Mem mem;
+    uint64_t bits;
+  };
+  struct EdgePlan {
+    RegSet move_dst = 0;
+    Reg move_src[kRegCount];
+    std::vector<std::pair<int32_t, Reg>> stores;
+    std::vector<Move> loads;                          // Into registers, last.
+    std::vector<std::pair<int32_t, Value>> slot_results;  // Into slots, first, in this order.
+    bool empty() const { return move_dst == 0 && stores.empty() && loads.empty() && slot_results.empty(); }
+  };
+  struct TrapStub {
+    Label label;
+    TrapCode trap;
+    uint32_t wasm_offset;
+    bool in_eax;  // The code is in eax; `trap` is what it is likely to be.
+  };
+  enum class SlowKind : uint8_t { kTruncate, kConvertU64 };
+  // Cold code behind the function.
+  struct SlowPath {
+    SlowKind kind;
+    Opcode op;
+    Reg src;
+    Reg dst;
+    uint32_t wasm_offset;
+    Label entry;
+    Label back;
+  };
+  struct JumpTable {
+    Label label;
+    uint32_t begin;
+    uint32_t count;
+  };
+
+  // --- value_state.cc: registers.
+  Reg Alloc(RegSet candidates, Reg preferred = kNoReg);
+  Reg AllocFor(Kind kind, Reg preferred = kNoReg) { return Alloc(RegsOf(kind), preferred); }
+  bool HasFree(RegSet candidates) const { return (free_ & candidates & ~pinned_) != 0; }
+  // Makes a register free and pins it; what is in it moves or goes to its slot. The contents stay until it is written.
+  void Take(Reg reg);
+  void Free(Reg reg) {
+    free_ |= Bit(reg);
+    local_regs_ &= ~Bit(reg);
+    dirty_ &= ~Bit(reg);
+  }
+  void Pin(Reg reg) { pinned_ |= Bit(reg); }
+  void SpillTemp(Reg reg);
+  void EvictLocal(Reg reg);
+
+  // --- value_state.cc: locals.
+  uint32_t context_local() const { return local_count_; }
+  uint32_t memory_local() const { return local_count_ + 1; }
+  int32_t SlotOfLocal(uint32_t local) {
+    int32_t& slot = locals_[local].slot;
+    if (slot == 0) {
+      slot = NewSlot();
+    }
+    return slot;
+  }
+  void AssignReg(uint32_t local, Reg reg, bool is_dirty);
+  // The local's register, loading it if need be; pinned.
+  Reg LocalReg(uint32_t local);
+  Reg ContextReg() { return LocalReg(context_local()); }
+  // Before a local is written: entries that refer to it get its old value elsewhere.
+  void DetachEntries(uint32_t local);
+  void SetLocal(uint32_t local, Value& value);
+  // If the next instruction (at `next_offset` in the module) writes a local of `kind`'s class: a register to compute into.
+  Reg Hint(Kind kind, uint32_t next_offset, Value* a = nullptr, Value* b = nullptr);
+
+  // --- value_state.cc: frame.
+  int32_t NewSlot();
+  int32_t SlotOfEntry(uint32_t height);
+
+  // --- value_state.cc: operand stack.
+  uint32_t height() const { return static_cast<uint32_t>(stack_.size()); }
+  void PushConst(Kind kind, uint64_t bits) { stack_.push_back({.where = EntryKind::kConst, .kind = kind, .bits = bits}); }
+  void PushReg(Kind kind, Reg reg);
+  void PushLocal(uint32_t local, Kind kind, bool is_last);
+  void PushSlot(Kind kind);  // Its slot has been written.
+  void PushPending(EntryKind where, Kind kind) { stack_.push_back({.where = where, .kind = kind}); }
+  Value Pop();
+  // Unlinks and forgets entries down to `height`.
+  void Truncate(uint32_t height);
+  Value View(uint32_t index);
+  Reg ToReg(Value& value, Reg preferred = kNoReg);
+  // A register that may be overwritten, with the value in it.
+  Reg ToWritable(Value& value, Reg preferred = kNoReg);
+  void MoveTo(Reg dst, const Value& value);
+  // Whether a memory operand serves better than loading it into a register first.
+  bool PrefersMemory(const Value& value) const {
+    return value.in_memory() && (value.where == EntryKind::kSlot || value.is_last || !HasFree(RegsOf(value.kind)));
+  }
+  Mem MemOf(const Value& value) const { return Mem::Frame(value.disp); }
+  // Everything above flushed_ that is not a constant goes to its slot.
+  void FlushStack();
+  // Before a call: entries and dirty locals to their slots, registers but those in `kept` empty.
+  void FlushForCall(RegSet kept);
+  // The byte of the module at `offset`, or nop.
+  uint8_t ByteAt(uint32_t offset) const {
+    return offset < module_.bytes.size() ? static_cast<uint8_t>(module_.bytes[offset]) : uint8_t{0x01};
+  }
+
+  // --- emit_control.cc
+  Control& control(uint32_t depth) { return controls_[controls_.size() - 1 - depth]; }
+  Control& PushControl(ControlKind kind, const BlockSignature& signature);
+  uint32_t FindBlock();
+  bool IsLiveAt(const Control& control, uint32_t local) const {
+    return control.block == kNone || analysis_.IsLiveAtLabel(control.block, local);
+  }
+  uint32_t NewState();
+  void RecordState(Control& control);
+  void SnapshotLocals(LabelState& state);
+  void EnterState(const LabelState& state, const Control& control, bool with_results);
+  void PlanEdge(Control& control);
+  void EmitPlan();
+  void EmitMoves();
+  void BranchTo(Control& control);
+  void BranchIf(Cond cond, Control& control);
+  void BindLabel(Control& control);
+  void PopControl();
+  void DropDeadLocals(const Control& control);
+  void EmitReturn();
+  Cond PopCondition();
+  void EnterLoop(Control& control);
+  uint32_t TableTarget(Control& control);
+
+  // --- emit_call.cc
+  void EmitPrologue(const FuncType& type, std::span<const ValType> locals);
+  void FinishPrologue();
+  void ZeroLocals(const FuncType& type);
+  void MoveArguments(std::span<const Value> values, std::span<const ValType> types);
+  void PushResults(const FuncType& type);
+  void PopArguments(size_t count);
+  void CallSite() { asm_.Site(offset_ - body_offset_, TrapCode::kNone); }
+  // Arguments after the context, in order. Leaves the result in rax. `trap`: the result is a TrapCode to raise.
+  struct BuiltinArg {
+    bool is_immediate;
+    uint64_t bits;
+    Value value;
+  };
+  void CallBuiltin(BuiltinId id, std::span<const BuiltinArg> args, TrapCode trap);
+  static BuiltinArg Imm(uint64_t bits) { return {true, bits, {}}; }
+  static BuiltinArg Arg(const Value& value) { return {false, 0, value}; }
+
+  // --- emit_memory.cc
+  Mem Address(Value& index, uint64_t offset);
+  void EmitLoad(Opcode op, Reg dst, const Mem& mem);
+  Mem PopTableElement(uint32_t table_index, Value& index);
+  Mem GlobalCell(uint32_t index);
+
+  // --- emit_integer.cc, emit_float.cc
+  void IntegerBinary(Opcode op, bool wide);
+  void IntegerCompare(Cond cond, bool wide);
+  void IntegerUnary(Opcode op, ValType from);
+  void EmitAdd(bool wide);
+  void EmitAnd(bool wide);
+  void AddImmediate(bool wide, Value& lhs, uint64_t bits);
+  void AluOperand(InstId inst, bool wide, Reg dst, Value& rhs);
+  void EmitAlu(InstId inst, bool wide, bool commutes, Value& lhs, Value& rhs);
+  void EmitMul(bool wide);
+  void EmitShift(Opcode op, bool wide);
+  void EmitDivide(bool wide, bool is_signed, bool is_rem);
+  bool DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor);
+  void EmitTest(bool wide, Value& lhs, Value& rhs);
+  void EmitClz(bool wide, Reg dst, Reg src);
+  void EmitCtz(bool wide, Reg dst, Reg src);
+  void EmitPopcnt(bool wide, Reg dst, Reg src);
+  // Flags are set; the result is an i32 0 or 1.
+  void PushCondition(Cond cond);
+  void FloatBinary(Opcode op, Kind kind);
+  void FloatArithmetic(const Assembler::FloatOp& op, Kind kind);
+  void FloatOperand(const Assembler::FloatOp& op, Kind kind, Reg dst, Reg a, Value& b);
+  void FloatCompare(Cond cond, bool swaps, Kind kind);
+  void FloatUnary(Opcode op, Kind kind);
+  void FloatMinMax(bool is_min, Kind kind);
+  void FloatCopysign(Kind kind);
+  Mem FloatMask(Kind kind, bool sign_only);
+  void Ucomis(Kind kind, Reg a, Value& b);
+  void TruncateFloat(Opcode op, Kind from);
+  void ConvertToWord(Kind from, Reg dst, Reg src);
+  void ConvertInteger(Opcode op, Value& value);
+  void IntegerToFloat(Kind to, Reg dst, Reg src, bool wide);
+  void EmitSlowTruncate(SlowPath& path);
+  void EmitSlowConvert(SlowPath& path);
+  // Whether the next instruction consumes a condition.
+  bool NextTakesCondition(uint32_t next_offset) const;
+
+  void TrapIf(Cond cond, TrapCode trap) { asm_.JumpIf(cond, TrapLabel(trap)); }
+  Label& TrapLabel(TrapCode trap, bool in_eax = false);
+  void EmitStubs();
+
+  const Module& module_;
+  const ContextLayout& layout_;
+  Assembler asm_;
+  FunctionAnalysis analysis_;
+
+  uint32_t func_index_ = 0;
+  uint32_t body_offset_ = 0;
+  uint32_t offset_ = 0;
+  uint32_t tick_ = 0;
+
+  // Registers: each allocatable one is free, a local's, or a temporary's.
+  RegSet free_ = 0;
+  RegSet local_regs_ = 0;
+  RegSet dirty_ = 0;
+  RegSet pinned_ = 0;  // Operands of the instruction that is being compiled: not to be handed out.
+  RegSet pending_pins_ = 0;
+  uint32_t owner_[kRegCount];  // A local, or the topmost entry of a temporary.
+  uint32_t stamp_[kRegCount];  // Tick of the last use.
+
+  std::vector<Local> locals_;
+  uint32_t local_count_ = 0;
+  std::vector<Entry> stack_;
+  uint32_t flushed_ = 0;  // Entries below are constants or in slots.
+  std::vector<int32_t> entry_slots_;
+  uint32_t slot_count_ = 0;
+  bool frame_too_large_ = false;
+
+  std::vector<Control> controls_;
+  std::vector<Kind> block_kinds_;
+  std::vector<LabelState> states_;
+  std::vector<uint32_t> free_states_;
+  uint32_t next_block_ = 0;
+  uint32_t edge_stamp_ = 0;
+  EdgePlan plan_;
+
+  Cond pending_cond_ = Cond::kE;
+  struct {
+    Mem mem;
+    uint32_t wasm_offset;
+  } pending_load_;
+  struct {
+    Reg reg;
+    uint8_t shift;
+    bool is_dying;
+  } pending_scaled_;
+
+  std::vector<Value> args_;
+  std::vector<TrapStub> stubs_;
+  std::vector<SlowPath> slow_paths_;
+  std::vector<JumpTable> tables_;
+  std::vector<uint32_t> table_entries_;  // Position of the target, or while it is open the next use's index.
+
+  // Prologue, completed at the end.
+  uint32_t frame_patch_ = 0;
+  bool has_stack_check_ = false;
+  uint32_t frame_bytes_ = 0;
+};
+
+}  // namespace wasmd::engine::baseline
+
+#endif  // WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
