@@ -343,8 +343,8 @@ bool FunctionWalkerBase::Grow(size_t count) {
                        kMaxOperands);
     return Fail({});
   }
-  const auto capacity =
-      static_cast<uint32_t>(std::max(used + count, size_t{scratch_.operand_capacity} * 2));
+  const auto capacity = static_cast<uint32_t>(std::min(
+      std::max(used + count, size_t{scratch_.operand_capacity} * 2), size_t{kMaxOperands}));
   auto operands = std::make_unique_for_overwrite<ValType[]>(capacity);
   std::copy_n(scratch_.operands.get(), used, operands.get());
   base_ = operands.get() + (base_ - scratch_.operands.get());

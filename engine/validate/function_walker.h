@@ -363,7 +363,9 @@ class FunctionWalker : public FunctionWalkerBase {
     if (!Finish()) {
       return false;
     }
-    sink_.OnFinish();
+    if (!sink_.failed()) {
+      sink_.OnFinish();
+    }
     is_stopped_ = sink_.failed();
     return !is_stopped_;
   }

@@ -1,0 +1,62 @@
+// ValidateModule: the first bad function by index is the one that is told, on any number of
+// threads.
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include <gtest/gtest.h>
+
+#include "engine/binary/decode_module.h"
+#include "engine/validate/validate.h"
+#include "engine/wasm/module.h"
+#include "tests/support/wasm_builder.h"
+
+namespace wasmd::engine {
+namespace {
+
+// `count` functions of about 500 bytes; the ones in `bad` leave a value on the stack.
+Bytes ManyFunctions(uint32_t count, const std::set<uint32_t>& bad) {
+  std::vector<Bytes> types;
+  std::vector<Bytes> bodies;
+  for (uint32_t i = 0; i < count; ++i) {
+    types.push_back(Leb(0));
+    Bytes code(500, 0x01);
+    Append(code, bad.contains(i) ? Bytes{0x41, 0x00, 0x0b} : Bytes{0x0b});
+    bodies.push_back(Body({}, code));
+  }
+  return WasmModule(
+      {Section(1, Vec({FuncTypeBytes({}, {})})), Section(3, Vec(types)), Section(10, Vec(bodies))});
+}
+
+TEST(ValidateModuleTest, AcceptsOnAnyNumberOfThreads) {
+  const Bytes bytes = ManyFunctions(2'000, {});
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok());
+  for (const int threads : {-1, 0, 1, 2, 8, 1'000}) {
+    EXPECT_TRUE(ValidateModule(*module, threads).ok()) << threads;
+  }
+}
+
+TEST(ValidateModuleTest, FirstErrorWins) {
+  const Bytes bytes = ManyFunctions(2'000, {731, 732, 900, 1'500, 1'999});
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok());
+  const std::string expected = ValidateModule(*module, 1).ToString();
+  EXPECT_NE(expected.find("in function 731 "), std::string::npos) << expected;
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(ValidateModule(*module, 4).ToString(), expected);
+  }
+}
+
+TEST(ValidateModuleTest, NoFunctions) {
+  const Bytes bytes = WasmHeader();
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok());
+  EXPECT_TRUE(ValidateModule(*module, 4).ok());
+}
+
+}  // namespace
+}  // namespace wasmd::engine
