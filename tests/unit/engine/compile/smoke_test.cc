@@ -22,8 +22,6 @@ TEST(SmokeTest, AddsAndLoops) {
   )");
   EXPECT_EQ(code.Call("add", {I32(2), I32(-5)}), Returns({I32(-3)}));
   EXPECT_EQ(code.Call("sum", {I32(100)}), Returns({I32(5050)}));
-  code.Dump(2, "/tmp/bl/fib.bin");
-  code.Dump(1, "/tmp/bl/sum.bin");
   EXPECT_EQ(code.Call("fib", {I32(20)}), Returns({I32(6765)}));
 }
 
