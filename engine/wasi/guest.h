@@ -27,8 +27,8 @@ class [[nodiscard]] Answer {
  public:
   enum class Kind : uint8_t { kErrno, kOutOfBounds, kMisaligned, kInterrupted, kExit };
 
-  Answer(Errno value)
-      : errno_(value) {}  // NOLINT(google-explicit-constructor): functions return errnos.
+  // Functions return errnos as they are. NOLINTNEXTLINE(google-explicit-constructor)
+  Answer(Errno value) : errno_(value) {}
   static Answer OutOfBounds() { return Answer(Kind::kOutOfBounds, 0); }
   static Answer Misaligned() { return Answer(Kind::kMisaligned, 0); }
   static Answer Interrupted() { return Answer(Kind::kInterrupted, 0); }
