@@ -1,0 +1,101 @@
+// Engine: the façade. Include this header alone; it exports the ones of engine/runtime that an
+// embedder needs.
+//
+//   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create({});
+//   absl::StatusOr<std::shared_ptr<LoadedModule>> module = (*engine)->Load(bytes, {});
+//   Linker linker;
+//   linker.DefineFunc("env", "print", {{ValType::kI32}, {}}, Print);
+//   Store store((*engine)->runtime());
+//   absl::StatusOr<Instantiation> made = linker.Instantiate(store, *module);
+//   absl::StatusOr<FuncHandle> add = made->instance->Func("add");
+//   std::vector<Value> results;
+//   absl::StatusOr<Outcome<void>> outcome = add->Call(std::array{Value::I32(1), Value::I32(2)},
+//   results);
+//
+// Four kinds of results, never mixed: absl::Status for bad input and environment, Outcome for what
+// the guest did, aborts for our bugs, and nothing throws.
+//
+// Process-wide are the code arena, the actions for SIGSEGV, SIGBUS and the interrupt signal
+// (installed by the first engine, kept for the process's life; whatever is not ours goes to the
+// action that was there before) and each thread's activation. Threads need no preparation. Modules,
+// stores and handles keep what they need of their engine alive.
+#ifndef WASMD_ENGINE_API_ENGINE_H_
+#define WASMD_ENGINE_API_ENGINE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "engine/compile/compiler.h"       // IWYU pragma: export
+#include "engine/runtime/extern_type.h"    // IWYU pragma: export
+#include "engine/runtime/host_func.h"      // IWYU pragma: export
+#include "engine/runtime/instance.h"       // IWYU pragma: export
+#include "engine/runtime/interrupt.h"      // IWYU pragma: export
+#include "engine/runtime/linker.h"         // IWYU pragma: export
+#include "engine/runtime/loaded_module.h"  // IWYU pragma: export
+#include "engine/runtime/outcome.h"        // IWYU pragma: export
+#include "engine/runtime/store.h"          // IWYU pragma: export
+#include "engine/runtime/value.h"          // IWYU pragma: export
+
+namespace wasmd::engine {
+
+struct EngineOptions {
+  // Machine code of all this engine's modules together; at most kCodeArenaBytes, which the
+  // process's engines share.
+  uint64_t code_bytes = uint64_t{1} << 30;
+};
+
+enum class CompileMode : uint8_t {
+  kLazy,   // Each function on its first call.
+  kEager,  // All of them in Load.
+};
+
+struct LoadOptions {
+  CompileMode mode = CompileMode::kLazy;
+  Tier tier = Tier::kBaseline;
+  // For validation and eager compilation. At least 1: the caller's.
+  int threads = 1;
+  // Looked at between phases, and between functions of an eager compilation: Load then returns
+  // kCancelled.
+  const std::atomic<bool>* cancel = nullptr;
+  // Eager compilation only; see CompileOptions::progress.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+};
+
+// Thread-safe.
+class Engine {
+ public:
+  // kResourceExhausted, kUnavailable: the system refuses address space, a memfd or executable
+  // memory.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineOptions& options);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  // Decodes, validates and prepares a module. Errors as DecodeModule, ValidateModule and
+  // LoadedModule::CompileAll.
+  absl::StatusOr<std::shared_ptr<LoadedModule>> Load(
+      std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const;
+  absl::StatusOr<std::shared_ptr<LoadedModule>> Load(std::vector<std::byte> bytes,
+                                                     const LoadOptions& options) const;
+
+  // What stores are made with.
+  const std::shared_ptr<RuntimeEnv>& runtime() const { return env_; }
+
+  // Gets this thread ready to run guests, so that its first call doesn't pay for it. Never needed.
+  static void PrepareThread();
+
+ private:
+  explicit Engine(std::shared_ptr<RuntimeEnv> env);
+  std::shared_ptr<RuntimeEnv>
+      env_;  // Shared with modules and stores, which may outlive the engine.
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_API_ENGINE_H_

@@ -1,0 +1,107 @@
+// Host functions: what the embedder offers to guests as imports.
+//
+//   HostResult Print(HostContext& context, std::span<const Value> args, std::span<Value> results) {
+//     absl::StatusOr<std::span<std::byte>> text = context.MemoryRange(args[0].i32(),
+//     args[1].i32()); if (!text.ok()) return HostResult::Trap(TrapCode::kMemoryOutOfBounds); …
+//     results[0] = Value::I32(0u);
+//     return HostResult::Ok();
+//   }
+//   linker.DefineFunc("env", "print", {{ValType::kI32, ValType::kI32}, {ValType::kI32}}, Print);
+//
+// A host function runs on the guest's thread and stack, with kHostStackReserveBytes below it at
+// least. It may call back into wasm, of its own store or another; a trap there is that call's
+// outcome and no more. It must not throw. It may block, in calls that wait on
+// HostContext::interrupt_fd() as well: a blocked guest is stopped by waking it up.
+#ifndef WASMD_ENGINE_RUNTIME_HOST_FUNC_H_
+#define WASMD_ENGINE_RUNTIME_HOST_FUNC_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+
+#include "engine/runtime/value.h"
+#include "engine/wasm/trap_code.h"
+
+namespace wasmd::engine {
+
+class Instance;
+class Store;
+
+// How a host function ended.
+class [[nodiscard]] HostResult {
+ public:
+  // `results` are filled in, each with the signature's type: a result of another type is our
+  // caller's bug and aborts.
+  static HostResult Ok() { return HostResult(TrapCode::kNone, 0, {}); }
+  // The guest traps here. `message`, if not empty, replaces the code's text.
+  static HostResult Trap(TrapCode code, std::string message = {}) {
+    return HostResult(code, 0, std::move(message));
+  }
+  // The host's failure, told to the invocation's caller as a trap with that message.
+  static HostResult Error(std::string message) {
+    return HostResult(TrapCode::kHostError, 0, std::move(message));
+  }
+  // Ends the invocation with an exit code: WASI's proc_exit.
+  static HostResult Exit(uint32_t code) { return HostResult(TrapCode::kExit, code, {}); }
+  // A blocking function found interrupt_requested(). Results are not looked at. Only for that case:
+  // the invocation ends as interrupted.
+  static HostResult Interrupted() { return HostResult(TrapCode::kInterrupt, 0, {}); }
+
+  bool ok() const { return code_ == TrapCode::kNone; }
+  TrapCode code() const { return code_; }
+  uint32_t exit_code() const { return exit_code_; }
+  const std::string& message() const& { return message_; }
+  std::string message() && { return std::move(message_); }
+
+ private:
+  HostResult(TrapCode code, uint32_t exit_code, std::string message)
+      : code_(code), exit_code_(exit_code), message_(std::move(message)) {}
+  TrapCode code_;
+  uint32_t exit_code_;
+  std::string message_;
+};
+
+// What a host function sees of its caller. Single-thread: the guest's. Lives as long as the call.
+class HostContext {
+ public:
+  HostContext(Store& store, Instance* instance) : store_(store), instance_(instance) {}
+  HostContext(const HostContext&) = delete;
+  HostContext& operator=(const HostContext&) = delete;
+
+  Store& store() const { return store_; }
+  // The instance that imports the function; its memory is the one that pointers in arguments mean.
+  // Null where the embedder called a host function that no instance imports.
+  Instance* instance() const { return instance_; }
+
+  // Memory 0 of instance(): empty if it has none. The span may grow, and stays valid, while the
+  // store lives; after a call back into wasm ask again for its size.
+  std::span<std::byte> memory() const;
+  // `offset` … `offset + size` of memory(). kOutOfRange: it does not lie inside.
+  absl::StatusOr<std::span<std::byte>> MemoryRange(uint64_t offset, uint64_t size) const;
+
+  // An eventfd that is readable (poll it with POLLIN; don't read it) once the invocation has been
+  // interrupted. -1 never.
+  int interrupt_fd() const;
+  // The guest shall stop: return HostResult::Interrupted() soon. Also tested by the engine when the
+  // function returns.
+  bool interrupt_requested() const;
+
+ private:
+  Store& store_;
+  Instance* instance_;
+};
+
+// `args` match the signature's parameters; `results` have its results' types and zero bits at the
+// call. Shared by all stores that import it and called from each one's thread: thread-safe in what
+// it captures.
+using HostCallback = std::function<HostResult(HostContext& context, std::span<const Value> args,
+                                              std::span<Value> results)>;
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_RUNTIME_HOST_FUNC_H_

@@ -1,0 +1,182 @@
+// Instance, and handles to what it exports: FuncHandle, MemoryHandle, TableHandle, GlobalHandle.
+//
+// Handles are small values (spec: "addresses") that refer into their store and are dead with it.
+// All of it is used by one thread at a time, the store's. Spec: syntax-moduleinst
+#ifndef WASMD_ENGINE_RUNTIME_INSTANCE_H_
+#define WASMD_ENGINE_RUNTIME_INSTANCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "engine/abi/instance_context.h"
+#include "engine/runtime/extern_type.h"
+#include "engine/runtime/outcome.h"
+#include "engine/runtime/value.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+
+class LinearMemory;
+class LoadedModule;
+class Store;
+class TableInstance;
+
+// Spec: syntax-globalinst. The cell stands in the owner's context, or, for an embedder's global,
+// here.
+struct GlobalInstance {
+  GlobalType type;
+  Cell* cell = nullptr;
+};
+
+// Spec: syntax-funcinst
+class FuncHandle {
+ public:
+  FuncHandle(Store& store, FuncRef& ref) : store_(&store), ref_(&ref) {}
+
+  // Lives as long as the engine.
+  const FuncType& type() const;
+
+  // Invokes it. `args` must match the parameters: kInvalidArgument says which doesn't. `results` is
+  // resized to the results and holds them if the outcome is ok; otherwise its content is
+  // unspecified. kFailedPrecondition: the store was abandoned by an interrupt, or the caller's
+  // stack is none that we know. May be called from inside a host function. Spec: exec-invocation
+  absl::StatusOr<Outcome<void>> Call(std::span<const Value> args,
+                                     std::vector<Value>& results) const;
+
+  Value AsValue() const { return Value::OfFuncRef(ref_); }
+  Store& store() const { return *store_; }
+  FuncRef* ref() const { return ref_; }
+
+ private:
+  Store* store_;
+  FuncRef* ref_;
+};
+
+// Spec: syntax-meminst
+class MemoryHandle {
+ public:
+  MemoryHandle(Store& store, LinearMemory& memory) : store_(&store), memory_(&memory) {}
+
+  const MemoryType& type() const;
+  uint64_t size_bytes() const;
+  uint64_t size_pages() const { return size_bytes() / kWasmPageBytes; }
+  // All of it. Never moves; valid while the store lives, and grows by asking again.
+  std::span<std::byte> bytes() const;
+  // kOutOfRange, and nothing is copied, where `offset` + size does not lie inside.
+  absl::Status Read(uint64_t offset, std::span<std::byte> to) const;
+  absl::Status Write(uint64_t offset, std::span<const std::byte> from) const;
+  // Returns the old size in wasm pages. kResourceExhausted: the type's maximum, the store's limit
+  // or the system forbids it.
+  absl::StatusOr<uint64_t> Grow(uint64_t delta_pages) const;
+
+  Store& store() const { return *store_; }
+  LinearMemory& memory() const { return *memory_; }
+
+ private:
+  Store* store_;
+  LinearMemory* memory_;
+};
+
+// Spec: syntax-tableinst
+class TableHandle {
+ public:
+  TableHandle(Store& store, TableInstance& table) : store_(&store), table_(&table) {}
+
+  const TableType& type() const;
+  uint64_t size() const;
+  // kOutOfRange: no such element.
+  absl::StatusOr<Value> Get(uint64_t index) const;
+  // kInvalidArgument: a value of another type.
+  absl::Status Set(uint64_t index, const Value& value) const;
+  absl::StatusOr<uint64_t> Grow(uint64_t delta, const Value& init) const;
+
+  Store& store() const { return *store_; }
+  TableInstance& table() const { return *table_; }
+
+ private:
+  Store* store_;
+  TableInstance* table_;
+};
+
+class GlobalHandle {
+ public:
+  GlobalHandle(Store& store, GlobalInstance& global) : store_(&store), global_(&global) {}
+
+  const GlobalType& type() const { return global_->type; }
+  Value Get() const;
+  // kInvalidArgument: a value of another type. kFailedPrecondition: the global is immutable.
+  absl::Status Set(const Value& value) const;
+
+  Store& store() const { return *store_; }
+  GlobalInstance& global() const { return *global_; }
+
+ private:
+  Store* store_;
+  GlobalInstance* global_;
+};
+
+// What can be imported and exported. In the order of ExternKind. Spec: syntax-externval
+using Extern = std::variant<FuncHandle, TableHandle, MemoryHandle, GlobalHandle>;
+
+ExternType TypeOf(const Extern& value);
+
+// Made by Linker::Instantiate, owned by its store, never moves.
+class Instance {
+ public:
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+  ~Instance();
+
+  Store& store() const { return store_; }
+  const LoadedModule& module() const { return *module_; }
+
+  // nullopt: no such export. O(1).
+  std::optional<Extern> FindExport(std::string_view name) const;
+  // kNotFound: no such export. kInvalidArgument: one of another kind.
+  absl::StatusOr<FuncHandle> Func(std::string_view name) const;
+  absl::StatusOr<MemoryHandle> Memory(std::string_view name) const;
+  absl::StatusOr<TableHandle> Table(std::string_view name) const;
+  absl::StatusOr<GlobalHandle> Global(std::string_view name) const;
+
+  // Memory 0, exported or not; nullopt if it has none.
+  std::optional<MemoryHandle> DefaultMemory() const;
+
+ private:
+  friend class Instantiator;
+  friend struct InstanceAccess;  // The builtins and the lazy entry.
+
+  Instance(Store& store, std::shared_ptr<LoadedModule> module);
+
+  FuncRef* FuncRefOf(uint32_t func_index);
+  Extern ExternOf(ExternKind kind, uint32_t index);
+
+  Store& store_;
+  std::shared_ptr<LoadedModule> module_;  // Shared: code and names outlive whoever loaded them.
+  struct ContextFree {
+    void operator()(InstanceContext* context) const;
+  };
+  std::unique_ptr<InstanceContext, ContextFree> context_;
+  std::vector<FuncRef*> imported_funcs_;
+  std::unique_ptr<FuncRef[]>
+      func_refs_;  // By function index; one is filled in when it is asked for.
+  std::vector<TableInstance*> tables_;
+  std::vector<LinearMemory*> memories_;
+  std::vector<GlobalInstance*> globals_;  // Imported ones point to the exporter's.
+  std::vector<GlobalInstance> own_globals_;
+  std::vector<std::vector<uint64_t>>
+      elems_;                       // Passive segments not yet dropped. Spec: syntax-eleminst
+  std::vector<bool> data_dropped_;  // Spec: syntax-datainst
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_RUNTIME_INSTANCE_H_

@@ -1,0 +1,154 @@
+// Outcome<T>: what came of an invocation: a value, or the reason why the guest stopped.
+//
+//   Outcome<void> outcome = …;
+//   if (outcome.ok()) …                                   results are there
+//   else if (const Trap* trap = outcome.trap()) …          the guest's fault, or a host function's
+//   else if (const Interrupt* i = outcome.interrupt()) …   we stopped it: deadline, cancel
+//   else outcome.exit()->code                              a host function ended it: WASI's
+//   proc_exit
+//
+// Values, movable; hold no reference to the store. Thread-compatible.
+#ifndef WASMD_ENGINE_RUNTIME_OUTCOME_H_
+#define WASMD_ENGINE_RUNTIME_OUTCOME_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/base/check.h"
+#include "engine/wasm/trap_code.h"
+
+namespace wasmd::engine {
+
+// One wasm function that was active, innermost first in a backtrace. Host functions have no frame.
+struct BacktraceFrame {
+  std::string module_name;  // The name section's, or empty.
+  uint32_t func_index = 0;  // In its module's index space.
+  std::string func_name;    // The name section's, else the first export's, else empty.
+  uint32_t wasm_offset =
+      0;  // Of the instruction (for callers: of the call), in the module's bytes.
+};
+
+struct Backtrace {
+  std::vector<BacktraceFrame> frames;  // At most StoreOptions::backtrace_frames.
+  uint64_t omitted_frames = 0;         // Outer ones beyond.
+};
+
+struct Trap {
+  TrapCode code = TrapCode::kNone;
+  std::string message;  // ToString(code), or what a host function or the compiler said.
+  Backtrace backtrace;
+};
+
+// Who stopped the guest. The numbers are the wire's.
+enum class InterruptReason : uint32_t {
+  kNone = 0,
+  kDeadline = 1,
+  kCancel = 2,
+  kClientGone = 3,
+  kShutdown = 4,
+};
+
+constexpr std::string_view ToString(InterruptReason reason) {
+  switch (reason) {
+    case InterruptReason::kNone:
+      return "none";
+    case InterruptReason::kDeadline:
+      return "deadline";
+    case InterruptReason::kCancel:
+      return "cancel";
+    case InterruptReason::kClientGone:
+      return "client gone";
+    case InterruptReason::kShutdown:
+      return "shutdown";
+  }
+  return "?";
+}
+
+struct Interrupt {
+  InterruptReason reason = InterruptReason::kNone;
+  // False where it came before the first instruction ran. Otherwise the guest was left at some
+  // instruction, and its store takes no more calls: Store::is_abandoned().
+  bool store_abandoned = false;
+  Backtrace backtrace;
+};
+
+struct Exit {
+  uint32_t code = 0;
+};
+
+// Why a guest stopped.
+using Stop = std::variant<Trap, Interrupt, Exit>;
+
+namespace outcome_internal {
+
+class StopHolder {
+ public:
+  StopHolder() = default;
+  explicit StopHolder(Stop stop) : stop_(std::make_unique<Stop>(std::move(stop))) {}
+  bool ok() const { return stop_ == nullptr; }
+  // Null unless that is what happened.
+  const Trap* trap() const { return Get<Trap>(); }
+  const Interrupt* interrupt() const { return Get<Interrupt>(); }
+  const Exit* exit() const { return Get<Exit>(); }
+  // Not ok() only.
+  const Stop& stop() const& {
+    WASMD_CHECK(stop_ != nullptr);
+    return *stop_;
+  }
+  Stop stop() && {
+    WASMD_CHECK(stop_ != nullptr);
+    return std::move(*stop_);
+  }
+
+ private:
+  template <typename T>
+  const T* Get() const {
+    return stop_ == nullptr ? nullptr : std::get_if<T>(stop_.get());
+  }
+  std::unique_ptr<Stop> stop_;  // Null: ok, so that the happy path moves one word.
+};
+
+}  // namespace outcome_internal
+
+template <typename T>
+class [[nodiscard]] Outcome : public outcome_internal::StopHolder {
+ public:
+  Outcome(T value) : value_(std::move(value)) {}       // NOLINT(google-explicit-constructor)
+  Outcome(Stop stop) : StopHolder(std::move(stop)) {}  // NOLINT(google-explicit-constructor)
+  // ok() only.
+  T& value() {
+    WASMD_CHECK(ok());
+    return *value_;
+  }
+  const T& value() const {
+    WASMD_CHECK(ok());
+    return *value_;
+  }
+  T& operator*() { return value(); }
+  const T& operator*() const { return value(); }
+
+ private:
+  std::optional<T> value_;
+};
+
+template <>
+class [[nodiscard]] Outcome<void> : public outcome_internal::StopHolder {
+ public:
+  Outcome() = default;
+  Outcome(Stop stop) : StopHolder(std::move(stop)) {}  // NOLINT(google-explicit-constructor)
+};
+
+// One line: "trap: integer divide by zero", "interrupted: deadline", "exit: 3".
+std::string ToString(const Stop& stop);
+// A line a frame: "  0: module!function (func 12) at 0x1a2b". Empty for no frames.
+std::string ToString(const Backtrace& backtrace);
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_RUNTIME_OUTCOME_H_

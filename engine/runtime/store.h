@@ -1,0 +1,89 @@
+// Store: owns instances, their memories, tables and globals, and isolates them from other stores'
+// guests.
+//
+//   Store store(engine.runtime(), StoreOptions{.memory_bytes = 64 << 20});
+//   Linker linker; … linker.Instantiate(store, module) …
+//
+// Thread-compatible: used by one thread at a time, may move between threads between any two calls
+// without notice. Destroyed when nothing of it runs. What it made lives as long as it: instances
+// are not dropped one by one, since others may hold their functions. Spec: syntax-store
+#ifndef WASMD_ENGINE_RUNTIME_STORE_H_
+#define WASMD_ENGINE_RUNTIME_STORE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "engine/abi/instance_context.h"
+#include "engine/runtime/host_func.h"
+#include "engine/runtime/instance.h"
+#include "engine/runtime/interrupt.h"
+#include "engine/wasm/limits.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+
+class RuntimeEnv;
+
+// What a store's guests may use, together. At a limit memory.grow and table.grow answer -1, and
+// instantiation fails with kResourceExhausted.
+struct StoreOptions {
+  uint64_t memory_bytes = uint64_t{4} << 30;    // All linear memories' accessible bytes.
+  uint64_t table_elements = kMaxTableElements;  // All tables' elements.
+  uint64_t wasm_stack_bytes =
+      kDefaultWasmStackBytes;  // Below the entry; at most what the thread's stack has.
+  uint32_t backtrace_frames =
+      kMaxBacktraceFrames;  // 0: traps carry no backtrace. At most kMaxBacktraceFrames.
+  uint32_t instances = 10'000;
+};
+
+class Store {
+ public:
+  // `env` is an Engine's: Engine::runtime().
+  explicit Store(std::shared_ptr<RuntimeEnv> env, const StoreOptions& options = {});
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  ~Store();
+
+  const StoreOptions& options() const;
+
+  // Begins an invocation's time: forgets an interrupt that came before, takes earlier handles out
+  // of reach, and returns the handle for what is called next. Never calling it is fine: nothing
+  // interrupts the store then.
+  InterruptHandle ArmInterrupt();
+  // An interrupt left a guest at some instruction, and the store's state means nothing any more:
+  // calls are refused with kFailedPrecondition. Memories and globals can still be read.
+  bool is_abandoned() const;
+
+  // Objects of the embedder's own, to import or to put into tables.
+  absl::StatusOr<MemoryHandle> CreateMemory(const MemoryType& type);
+  absl::StatusOr<TableHandle> CreateTable(const TableType& type, const Value& init);
+  // kInvalidArgument: `init` has another type.
+  absl::StatusOr<GlobalHandle> CreateGlobal(const GlobalType& type, const Value& init);
+  // A host function as a reference. HostContext::instance() is null in it.
+  FuncHandle CreateFunc(const FuncType& type, HostCallback callback);
+  // A non-null funcref of this store as a handle.
+  // kInvalidArgument: null, or no funcref. A word that is no FuncRef of this store is undefined
+  // behaviour.
+  absl::StatusOr<FuncHandle> FuncOf(const Value& ref);
+
+  // Bytes of all memories now.
+  uint64_t memory_bytes() const;
+
+  // For host functions that block. See HostContext.
+  int interrupt_fd() const;
+  bool interrupt_requested() const;
+
+  class Impl;
+  Impl& impl() { return *impl_; }
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_RUNTIME_STORE_H_
