@@ -80,6 +80,9 @@ void Assembler::Bytes(const void* data, size_t size) {
   if (EnsureSpace(size)) {
     std::memcpy(a_._bufferPtr, data, size);
     a_._bufferPtr += size;
+    // AsmJit grows its buffer by what it believes to be in it.
+    asmjit::CodeBuffer& buffer = code_.textSection()->buffer();
+    buffer._size = std::max(buffer._size, a_.offset());
   }
 }
 
