@@ -13,6 +13,7 @@
 #ifndef WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
 #define WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -588,9 +589,7 @@ class FunctionWalker : public FunctionWalkerBase {
     }
   }
   bool CheckElseIsOptional(const BlockSignature& signature) {
-    if (signature.params.size() == signature.results.size() &&
-        std::memcmp(signature.params.data(), signature.results.data(),
-                    signature.params.size_bytes()) == 0) {
+    if (std::ranges::equal(signature.params, signature.results)) {
       return true;
     }
     return Fail("type mismatch: an if without else cannot change the stack");
