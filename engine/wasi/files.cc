@@ -411,10 +411,13 @@ Answer WasiContext::FdPrestatDirName(Guest& guest, uint32_t fd, uint32_t path, u
   return Errno::kSuccess;
 }
 
-// Cookies are the kernel's own directory positions, so a listing goes on where it was whatever
-// happens meanwhile, and nothing is kept between calls but an open description.
+// First come "." and "..", whose cookies are 0 and 1 (wherever the file system has them: programs
+// print what they list in its order, and wasmtime's begins so), then everything else by the
+// kernel's directory positions, moved up by kFirstCookie. So a listing goes on where it was
+// whatever happens meanwhile, and nothing is kept between calls but an open description.
 Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32_t size,
                               uint64_t cookie, uint32_t out) {
+  constexpr uint64_t kFirstCookie = 2;
   Descriptor* directory = FindDirectory(fd);
   if (directory == nullptr) {
     return Errno::kBadf;
@@ -430,24 +433,40 @@ Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32
       return ErrnoOfHost(error);
     }
   }
-  struct stat self = {};
-  if (::fstat(directory->listing.get(), &self) != 0) {
-    return ErrnoOfHost(errno);
+  const int listing = directory->listing.get();
+  const auto store = [&room](std::string_view name, uint64_t next, uint64_t ino,
+                             abi::Filetype type) {
+    abi::Dirent dirent = {};
+    dirent.next = next;
+    dirent.ino = ino;
+    dirent.namlen = static_cast<uint32_t>(name.size());
+    dirent.type = type;
+    CopyPrefix(std::as_bytes(std::span(&dirent, 1)), room);
+    CopyPrefix(std::as_bytes(std::span(name)), room);
+  };
+  if (cookie < kFirstCookie) {
+    struct stat self = {};
+    if (::fstat(listing, &self) != 0) {
+      return ErrnoOfHost(errno);
+    }
+    // The inode of "..", too: what lies above a preopen is not the guest's to know.
+    for (; cookie < kFirstCookie; ++cookie) {
+      store(cookie == 0 ? "." : "..", cookie + 1, self.st_ino, abi::Filetype::kDirectory);
+    }
   }
-  if (::lseek(directory->listing.get(), static_cast<off_t>(cookie), SEEK_SET) < 0) {
-    // Not a place that the file system can have: past the end.
+  bool end = false;
+  if (::lseek(listing, static_cast<off_t>(cookie - kFirstCookie), SEEK_SET) < 0) {
     if (errno != EINVAL) {
       return ErrnoOfHost(errno);
     }
-    return guest.Store(out, uint32_t{0}) ? Answer(Errno::kSuccess) : guest.fault();
+    end = true;  // Not a place that the file system can have.
   }
   // A guest's record is a little larger than the kernel's: no more is read than fits, except for
   // the last one.
   alignas(HostDirent) std::byte entries[32 * 1024];
-  bool end = false;
   while (!room.empty() && !end) {
     const size_t ask = std::clamp<size_t>(room.size(), 4096, sizeof(entries));
-    const long got = ::syscall(SYS_getdents64, directory->listing.get(), entries, ask);
+    const long got = ::syscall(SYS_getdents64, listing, entries, ask);
     if (got < 0) {
       return ErrnoOfHost(errno);
     }
@@ -459,20 +478,16 @@ Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32
       const std::string_view name(
           name_start, ::strnlen(name_start, entry.record_bytes - kHostDirentNameOffset));
       at += entry.record_bytes;
-      abi::Dirent dirent = {};
-      dirent.next = static_cast<uint64_t>(entry.next);
-      // What lies above a preopen is not the guest's to know.
-      dirent.ino = name == ".." ? self.st_ino : entry.ino;
-      dirent.namlen = static_cast<uint32_t>(name.size());
-      dirent.type = FiletypeOfDirent(entry.type);
-      if (entry.type == DT_UNKNOWN) {
-        struct stat status = {};
-        if (::fstatat(directory->listing.get(), name_start, &status, AT_SYMLINK_NOFOLLOW) == 0) {
-          dirent.type = FiletypeOf(status.st_mode);
-        }
+      if (name == "." || name == "..") {
+        continue;
       }
-      CopyPrefix(std::as_bytes(std::span(&dirent, 1)), room);
-      CopyPrefix(std::as_bytes(std::span(name)), room);
+      abi::Filetype type = FiletypeOfDirent(entry.type);
+      struct stat status = {};
+      if (entry.type == DT_UNKNOWN &&
+          ::fstatat(listing, name_start, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        type = FiletypeOf(status.st_mode);
+      }
+      store(name, static_cast<uint64_t>(entry.next) + kFirstCookie, entry.ino, type);
     }
   }
   const uint32_t used = size - static_cast<uint32_t>(room.size());
