@@ -107,6 +107,8 @@ bool FunctionWalkerBase::Begin() {
     }
     scratch_.locals.resize(static_cast<size_t>(total), local);
   }
+  locals_ = scratch_.locals.data();
+  local_count_ = static_cast<uint32_t>(scratch_.locals.size());
   if (scratch_.operand_capacity == 0) {
     scratch_.operands = std::make_unique_for_overwrite<ValType[]>(kFirstOperandCapacity);
     scratch_.operand_capacity = kFirstOperandCapacity;
@@ -196,7 +198,7 @@ bool FunctionWalkerBase::ReadU32Slow(uint32_t& value) {
   return error == LebError::kNone || FailLeb(error);
 }
 
-bool FunctionWalkerBase::ReadS32(int32_t& value) {
+bool FunctionWalkerBase::ReadS32Slow(int32_t& value) {
   const LebError error = ReadLeb<int32_t, 32>(pos_, end_, value);
   return error == LebError::kNone || FailLeb(error);
 }

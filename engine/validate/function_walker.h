@@ -100,7 +100,14 @@ class FunctionWalkerBase {
     return ReadU32Slow(value);
   }
   [[gnu::noinline]] bool ReadU32Slow(uint32_t& value);
-  bool ReadS32(int32_t& value);
+  [[gnu::always_inline]] bool ReadS32(int32_t& value) {
+    if (pos_ != end_ && *pos_ < 0x80) [[likely]] {
+      value = static_cast<int8_t>(*pos_++ << 1) >> 1;
+      return true;
+    }
+    return ReadS32Slow(value);
+  }
+  [[gnu::noinline]] bool ReadS32Slow(int32_t& value);
   bool ReadS64(int64_t& value);
   template <typename Bits>
   bool ReadFixed(Bits& value) {
@@ -269,6 +276,8 @@ class FunctionWalkerBase {
   ValType* top_ = nullptr;
   ValType* base_ = nullptr;
   ValType* limit_ = nullptr;
+  const ValType* locals_ = nullptr;
+  uint32_t local_count_ = 0;
   BinaryError error_;
 };
 
@@ -604,7 +613,7 @@ class FunctionWalker : public FunctionWalkerBase {
     Show<Opcode::kBr>([&] { sink_.OnBr(depth); });
     MarkUnreachable();
   }
-  void Visit(Op<Opcode::kBrIf> /*op*/) {
+  [[gnu::always_inline]] void Visit(Op<Opcode::kBrIf> /*op*/) {
     uint32_t depth = 0;
     if (!ReadLabel(depth) || !Pop(ValType::kI32)) {
       return;
@@ -717,13 +726,13 @@ class FunctionWalker : public FunctionWalkerBase {
     if (!ReadU32(index)) {
       return false;
     }
-    if (index >= scratch_.locals.size()) [[unlikely]] {
+    if (index >= local_count_) [[unlikely]] {
       return FailUnknown("local", index);
     }
-    type = scratch_.locals[index];
+    type = locals_[index];
     return true;
   }
-  void Visit(Op<Opcode::kLocalGet> /*op*/) {
+  [[gnu::always_inline]] void Visit(Op<Opcode::kLocalGet> /*op*/) {
     uint32_t index = 0;
     ValType type = ValType::kBottom;
     if (!ReadLocal(index, type) || !Push(type)) {
@@ -731,7 +740,7 @@ class FunctionWalker : public FunctionWalkerBase {
     }
     Show<Opcode::kLocalGet>([&] { sink_.OnLocalGet(index, type); });
   }
-  void Visit(Op<Opcode::kLocalSet> /*op*/) {
+  [[gnu::always_inline]] void Visit(Op<Opcode::kLocalSet> /*op*/) {
     uint32_t index = 0;
     ValType type = ValType::kBottom;
     if (!ReadLocal(index, type) || !Pop(type)) {
@@ -739,7 +748,7 @@ class FunctionWalker : public FunctionWalkerBase {
     }
     Show<Opcode::kLocalSet>([&] { sink_.OnLocalSet(index, type); });
   }
-  void Visit(Op<Opcode::kLocalTee> /*op*/) {
+  [[gnu::always_inline]] void Visit(Op<Opcode::kLocalTee> /*op*/) {
     uint32_t index = 0;
     ValType type = ValType::kBottom;
     if (!ReadLocal(index, type) || !Pop(type) || !Push(type)) {
@@ -778,7 +787,7 @@ class FunctionWalker : public FunctionWalkerBase {
 
   // --- Constants. Spec: valid-const
 
-  void Visit(Op<Opcode::kI32Const> /*op*/) {
+  [[gnu::always_inline]] void Visit(Op<Opcode::kI32Const> /*op*/) {
     int32_t value = 0;
     if (!ReadS32(value) || !Push(ValType::kI32)) {
       return;
