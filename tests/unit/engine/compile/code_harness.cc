@@ -142,7 +142,7 @@ struct HarnessBuiltins {
   static uint64_t MemoryGrow(InstanceContext*, uint32_t, uint64_t delta) {
     CodeHarness& h = *g_harness;
     const uint64_t old_pages = h.memory_context_.size_bytes / kWasmPageBytes;
-    if (delta > 16 || old_pages + delta > 64) {
+    if (old_pages + delta > 8192) {
       return UINT32_MAX;
     }
     mprotect(h.memory_ + h.memory_context_.size_bytes, delta * kWasmPageBytes, PROT_READ | PROT_WRITE);
