@@ -1,0 +1,309 @@
+// wasmd_conformance: runs the official test suite, converted to JSON, through the real engine.
+//
+//   wasmd_conformance SUITE [--only PREFIX …] [--list FILE] [--mode lazy|eager|both] [--json FILE]
+//   [--verbose]
+//
+// SUITE is the suite's folder (the one with core/), or any folder below it. Each script runs in a
+// process of its own, so that a crash is that script's failure. Counts by folder, then the scripts
+// that failed. Exit code 1 where a script of --list (or, without it, any) failed; with --json the
+// counts also go to a file: folder -> scripts, scripts_passed, assertions, passed, failed,
+// not_applicable; "core" sums its folders; failed_scripts is a list.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "engine/api/engine.h"
+#include "tests/spec/script_runner.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using wasmd::engine::CompileMode;
+using wasmd::tests::ScriptResult;
+using Json = nlohmann::ordered_json;
+
+// A script that takes longer than this is stuck; the slowest takes a second.
+constexpr unsigned kScriptTimeoutSeconds = 120;
+
+struct Job {
+  fs::path script;     // The JSON file.
+  std::string name;    // "core/i32", as the lists have it below core/.
+  std::string folder;  // "core", "core/simd".
+  CompileMode mode = CompileMode::kLazy;
+  ScriptResult result;
+};
+
+struct Counts {
+  uint32_t scripts = 0, scripts_passed = 0, passed = 0, failed = 0, not_applicable = 0;
+  void Add(const ScriptResult& result) {
+    ++scripts;
+    scripts_passed += result.ok() ? 1 : 0;
+    passed += result.passed;
+    failed += result.failed;
+    not_applicable += result.not_applicable;
+  }
+  [[nodiscard]] Json ToJson() const {
+    return {{"scripts", scripts},
+            {"scripts_passed", scripts_passed},
+            {"assertions", passed + failed},
+            {"passed", passed},
+            {"failed", failed},
+            {"not_applicable", not_applicable}};
+  }
+};
+
+// In the child: runs the script and writes what came of it.
+[[noreturn]] void RunChild(const Job& job, int out) {
+  alarm(kScriptTimeoutSeconds);
+  auto engine = wasmd::engine::Engine::Create({});
+  ScriptResult result;
+  if (engine.ok()) {
+    result = wasmd::tests::RunScript(**engine, job.script, job.mode);
+  } else {
+    result.failed = 1;
+    result.failures.emplace_back(engine.status().message());
+  }
+  const std::string text = Json{
+      {"passed", result.passed},
+      {"failed", result.failed},
+      {"not_applicable", result.not_applicable},
+      {"failures",
+       result.failures}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t n = write(out, text.data() + done, text.size() - done);
+    if (n <= 0) {
+      break;
+    }
+    done += static_cast<size_t>(n);
+  }
+  _exit(0);
+}
+
+// Runs the job in a process of its own.
+void RunJob(Job& job) {
+  int pipe_fds[2];
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
+    std::perror("pipe2");
+    std::exit(2);
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    RunChild(job, pipe_fds[1]);
+  }
+  close(pipe_fds[1]);
+  std::string text;
+  char buffer[65536];
+  for (ssize_t n; (n = read(pipe_fds[0], buffer, sizeof buffer)) > 0;) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  close(pipe_fds[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  const Json json = Json::parse(text, nullptr, false);
+  if (!WIFEXITED(status) || json.is_discarded()) {
+    job.result.failed = 1;
+    job.result.failures = {WIFSIGNALED(status)
+                               ? "crashed with signal " + std::to_string(WTERMSIG(status))
+                               : "ended without a result"};
+    return;
+  }
+  job.result.passed = json.at("passed");
+  job.result.failed = json.at("failed");
+  job.result.not_applicable = json.at("not_applicable");
+  job.result.failures = json.at("failures").get<std::vector<std::string>>();
+}
+
+std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>& only,
+                          const std::set<std::string>& list,
+                          const std::vector<CompileMode>& modes) {
+  std::vector<Job> jobs;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(suite)) {
+    const fs::path& path = entry.path();
+    if (path.extension() != ".json" || path.stem() != path.parent_path().filename()) {
+      continue;
+    }
+    const fs::path relative = fs::relative(path.parent_path(), suite);
+    const std::string name = relative.string();
+    const auto in = [&](const std::string& prefix) {
+      return name == prefix || name.starts_with(prefix + "/");
+    };
+    if (!only.empty() && std::ranges::none_of(only, in)) {
+      continue;
+    }
+    const std::string below_core = name.starts_with("core/") ? name.substr(5) : name;
+    if (!list.empty() && !list.contains(below_core)) {
+      continue;
+    }
+    for (const CompileMode mode : modes) {
+      std::string folder = relative.parent_path().string();
+      jobs.push_back({path, name, folder.empty() ? suite.filename().string() : folder, mode, {}});
+    }
+  }
+  std::ranges::sort(jobs, {}, &Job::name);
+  return jobs;
+}
+
+void RunAll(std::vector<Job>& jobs, unsigned threads) {
+  // A forked child of a threaded process may only do what is async-signal-safe, so workers are
+  // processes' parents one level up: each worker process takes every threads-th job and reports
+  // through files of its own.
+  char folder[] = "/tmp/wasmd_conformance.XXXXXX";
+  if (mkdtemp(folder) == nullptr) {
+    std::perror("mkdtemp");
+    std::exit(2);
+  }
+  std::vector<pid_t> workers;
+  for (unsigned worker = 0; worker < threads; ++worker) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      Json results = Json::array();
+      for (size_t i = worker; i < jobs.size(); i += threads) {
+        RunJob(jobs[i]);
+        const ScriptResult& r = jobs[i].result;
+        results.push_back({i, r.passed, r.failed, r.not_applicable, r.failures});
+      }
+      std::ofstream(fs::path(folder) / std::to_string(worker)) << results.dump();
+      _exit(0);
+    }
+    workers.push_back(pid);
+  }
+  for (const pid_t pid : workers) {
+    waitpid(pid, nullptr, 0);
+  }
+  for (Job& job : jobs) {
+    job.result.failed = 1;  // Unless its worker says otherwise.
+    job.result.failures = {"its worker process died"};
+  }
+  for (unsigned worker = 0; worker < threads; ++worker) {
+    std::ifstream file(fs::path(folder) / std::to_string(worker));
+    const Json results = Json::parse(file, nullptr, false);
+    for (const Json& r : results.is_array() ? results : Json::array()) {
+      jobs[r[0]].result = {r[1], r[2], r[3], r[4].get<std::vector<std::string>>()};
+    }
+  }
+  fs::remove_all(folder);
+}
+
+int Report(const std::vector<Job>& jobs, const std::string& json_file, bool verbose) {
+  std::map<std::string, Counts> folders;
+  Json failed_scripts = Json::array();
+  bool all_passed = true;
+  for (const Job& job : jobs) {
+    folders[job.folder].Add(job.result);
+    if (job.folder.starts_with("core/")) {
+      folders["core"];  // Listed even if no script stands right in it.
+    }
+    all_passed &= job.result.ok();
+    if (!job.result.ok() && (failed_scripts.empty() || failed_scripts.back() != job.name)) {
+      failed_scripts.push_back(job.name);
+    }
+  }
+  // "core" in the JSON is the sum of its folders; the table shows them apart.
+  Json out = Json::object();
+  Counts core;
+  std::printf("%-40s %9s %9s %11s %9s %9s %6s\n", "folder", "scripts", "passed", "assertions",
+              "passed", "failed", "n/a");
+  for (const auto& [folder, c] : folders) {
+    std::printf("%-40s %9u %9u %11u %9u %9u %6u\n", folder.c_str(), c.scripts, c.scripts_passed,
+                c.passed + c.failed, c.passed, c.failed, c.not_applicable);
+    out[folder] = c.ToJson();
+    if (folder == "core" || folder.starts_with("core/")) {
+      core.scripts += c.scripts;
+      core.scripts_passed += c.scripts_passed;
+      core.passed += c.passed;
+      core.failed += c.failed;
+      core.not_applicable += c.not_applicable;
+    }
+  }
+  if (core.scripts != 0) {
+    out["core"] = core.ToJson();
+    std::printf("%-40s %9u %9u %11u %9u %9u %6u\n", "core in all", core.scripts,
+                core.scripts_passed, core.passed + core.failed, core.passed, core.failed,
+                core.not_applicable);
+  }
+  out["failed_scripts"] = failed_scripts;
+  for (const Job& job : jobs) {
+    if (job.result.ok()) {
+      continue;
+    }
+    std::printf("failed: %s (%s): %u of %u\n", job.name.c_str(),
+                job.mode == CompileMode::kEager ? "eager" : "lazy", job.result.failed,
+                job.result.failed + job.result.passed);
+    for (size_t i = 0; i < job.result.failures.size() && (verbose || i < 1); ++i) {
+      std::printf("    %s\n", job.result.failures[i].substr(0, 400).c_str());
+    }
+  }
+  if (!json_file.empty()) {
+    std::ofstream(json_file) << out.dump(2) << "\n";
+  }
+  return all_passed ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs the official WebAssembly test suite, converted to JSON, through the engine.");
+  std::string suite, json_file, list_file, mode = "lazy";
+  std::vector<std::string> only;
+  unsigned threads = std::max(1u, std::thread::hardware_concurrency());
+  bool verbose = false;
+  app.add_option("suite", suite, "the suite's folder (the one with core/), or a folder below it")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--only", only, "run scripts or folders of these names (core/simd, core/i32)");
+  app.add_option("--list", list_file, "run the scripts that this file names, relative to core/")
+      ->check(CLI::ExistingFile);
+  app.add_option("--mode", mode, "how functions are compiled")
+      ->check(CLI::IsMember({"lazy", "eager", "both"}))
+      ->capture_default_str();
+  app.add_option("--jobs", threads, "scripts at a time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--json", json_file, "write the counts to this file");
+  app.add_flag("--verbose", verbose, "print up to 20 failures of a script instead of one");
+  CLI11_PARSE(app, argc, argv);
+
+  std::set<std::string> list;
+  if (!list_file.empty()) {
+    std::ifstream file(list_file);
+    for (std::string line; std::getline(file, line);) {
+      if (!line.empty()) {
+        list.insert(line);
+      }
+    }
+  }
+  std::vector<CompileMode> modes;
+  if (mode != "eager") {
+    modes.push_back(CompileMode::kLazy);
+  }
+  if (mode != "lazy") {
+    modes.push_back(CompileMode::kEager);
+  }
+  std::vector<Job> jobs = FindJobs(fs::canonical(suite), only, list, modes);
+  if (jobs.empty() || (!list.empty() && jobs.size() != list.size() * modes.size())) {
+    std::fprintf(stderr, "wasmd_conformance: %zu scripts found in %s, %zu asked for\n",
+                 jobs.size() / modes.size(), suite.c_str(), list.size());
+    return 2;
+  }
+  RunAll(jobs, threads);
+  return Report(jobs, json_file, verbose);
+}
