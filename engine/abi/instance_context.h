@@ -36,9 +36,11 @@ inline constexpr uint32_t kOverflowCells = kMaxFuncParams;
 struct StoreContext {
   // Frames of wasm code stay above this address: each function that makes calls or has a large frame compares rsp with it.
   uint64_t stack_limit = 0;
-  // Set by any thread to stop the guest; read by the signal handler and after host calls. See engine/runtime/interrupt.h.
+  // Set by any thread to stop the guest; read by the signal handler and after host calls. 0, or an InterruptReason. See
+  // engine/runtime/interrupt.h.
   std::atomic<uint32_t> interrupt_requested{0};
-  uint32_t reserved = 0;
+  // The kernel's id of the thread on which the store has an activation, or 0: where the interrupt signal goes.
+  std::atomic<int32_t> running_thread{0};
   Cell overflow[kOverflowCells];
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/abi/code_site.h"
 #include "engine/abi/instance_context.h"
 #include "engine/wasm/module.h"
 #include "engine/wasm/trap_code.h"
@@ -16,17 +17,6 @@
 namespace wasmd::engine {
 
 enum class Tier : uint8_t { kBaseline };
-
-// A place in the code that the runtime may find a pc at. Ascending by pc_offset in CompiledFunction::sites.
-//  - A memory access: pc_offset of the instruction that faults; trap is kMemoryOutOfBounds.
-//  - A call of any kind, a branch to a trap stub: pc_offset of the return address, i.e. the byte after the call
-//    instruction. For trap stubs `trap` is the code raised there; for calls it is kNone.
-struct CodeSite {
-  uint32_t pc_offset = 0;
-  uint32_t wasm_offset : 24 = 0;  // From the function body's start (its local declarations): bodies are below 2^23 bytes.
-  uint32_t trap : 8 = 0;          // TrapCode.
-};
-static_assert(sizeof(CodeSite) == 8);
 
 struct CompiledFunction {
   std::vector<uint8_t> code;  // Entry at offset 0. Constants stand behind it, addressed relative to rip; aligned to 16 from the start.

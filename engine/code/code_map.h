@@ -1,0 +1,50 @@
+// CodeMap: which addresses of the code arena are generated code, and whose. Read in the signal
+// handler, without a lock.
+//
+//   base                  base + kCodeArenaBytes
+//     | stubs | chunk | chunk | …          64 KiB a chunk; each has an owner or is free
+//
+// One for the process; constant-initialised, and base is set once, before any code is made.
+// Thread-safe.
+#ifndef WASMD_ENGINE_CODE_CODE_MAP_H_
+#define WASMD_ENGINE_CODE_CODE_MAP_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/wasm/limits.h"
+
+namespace wasmd::engine {
+
+class ModuleCode;
+
+inline constexpr uint64_t kCodeChunkBytes = 64 << 10;
+inline constexpr uint64_t kCodeChunks = kCodeArenaBytes / kCodeChunkBytes;
+// One lazy stub for each function index that a module can have, at the arena's start; see
+// CodeArena::EnsureStubs.
+inline constexpr uint64_t kLazyStubBytes = 8;
+inline constexpr uint64_t kStubRegionBytes =
+    (kMaxFuncs * kLazyStubBytes + kCodeChunkBytes - 1) / kCodeChunkBytes * kCodeChunkBytes;
+
+struct CodeMap {
+  std::atomic<uint64_t> base{0};
+  std::atomic<ModuleCode*> owners[kCodeChunks];  // Null: free, or stubs.
+};
+
+extern CodeMap g_code_map;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): the code
+                            // map is process-wide.
+
+// The owner of the generated code at `pc`, or null. Async-signal-safe. What it points to lives
+// while code of it is on some thread's stack or can be called; the handler only compares with null.
+inline ModuleCode* CodeOwner(uint64_t pc) {
+  const uint64_t base = g_code_map.base.load(std::memory_order_relaxed);
+  const uint64_t offset = pc - base;
+  // Relaxed is enough: a thread whose pc is in a chunk has been told of the code by an acquire.
+  return base != 0 && offset < kCodeArenaBytes
+             ? g_code_map.owners[offset / kCodeChunkBytes].load(std::memory_order_relaxed)
+             : nullptr;
+}
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_CODE_CODE_MAP_H_

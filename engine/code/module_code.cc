@@ -1,0 +1,113 @@
+#include "engine/code/module_code.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/status_macros.h"
+
+namespace wasmd::engine {
+namespace {
+
+// Fetch windows of current processors; loops are aligned by the compilers.
+constexpr uint64_t kFunctionAlignment = 32;
+// A module's runs double up to this: few for a small module, not many for a large one.
+constexpr uint64_t kMaxRunChunks = 32;
+
+}  // namespace
+
+bool CodeQuota::Take(uint64_t size_bytes) {
+  uint64_t used = used_bytes_.load(std::memory_order_relaxed);
+  do {
+    if (size_bytes > limit_bytes_ || used > limit_bytes_ - size_bytes) {
+      return false;
+    }
+  } while (!used_bytes_.compare_exchange_weak(used, used + size_bytes, std::memory_order_relaxed));
+  return true;
+}
+
+ModuleCode::ModuleCode(CodeArena& arena, CodeQuota& quota, const void* owner)
+    : arena_(arena), quota_(quota), owner_(owner) {}
+
+ModuleCode::~ModuleCode() {
+  const absl::MutexLock lock(&mutex_);
+  for (const ChunkRun run : runs_) {
+    arena_.Free(run);
+    quota_.Give(run.count * kCodeChunkBytes);
+  }
+}
+
+absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<const uint8_t> code,
+                                               std::vector<CodeSite> sites) {
+  WASMD_CHECK(!code.empty());
+  WASMD_DCHECK(std::ranges::is_sorted(sites, {}, &CodeSite::pc_offset));
+  const absl::MutexLock lock(&mutex_);
+  const uint64_t room = runs_.empty() ? 0 : runs_.back().count * kCodeChunkBytes - fill_bytes_;
+  if (code.size() > room) {
+    const uint64_t needed = (code.size() + kCodeChunkBytes - 1) / kCodeChunkBytes;
+    uint64_t count = std::max(needed, std::min(chunks_, kMaxRunChunks));
+    if (!quota_.Take(count * kCodeChunkBytes)) {
+      count = needed;
+      if (!quota_.Take(count * kCodeChunkBytes)) {
+        return absl::ResourceExhaustedError(
+            "the engine's code memory is spent (EngineOptions::code_bytes)");
+      }
+    }
+    absl::StatusOr<ChunkRun> run = arena_.Take(static_cast<uint32_t>(count), *this);
+    if (!run.ok()) {
+      quota_.Give(count * kCodeChunkBytes);
+      return run.status();
+    }
+    runs_.push_back(*run);
+    chunks_ += count;
+    fill_bytes_ = 0;
+  }
+  const uint32_t chunk = runs_.back().first;
+  std::memcpy(arena_.writable(chunk) + fill_bytes_, code.data(), code.size());
+  const std::byte* address = arena_.executable(chunk) + fill_bytes_;
+  fill_bytes_ = std::min((fill_bytes_ + code.size() + kFunctionAlignment - 1) / kFunctionAlignment *
+                             kFunctionAlignment,
+                         runs_.back().count * kCodeChunkBytes);
+  code_bytes_ += code.size();
+  sites.shrink_to_fit();
+  functions_.emplace(reinterpret_cast<uint64_t>(address),
+                     Function{func_index, static_cast<uint32_t>(code.size()), std::move(sites)});
+  return address;
+}
+
+std::optional<ModuleCode::Location> ModuleCode::Find(uint64_t pc, bool is_return_address) const {
+  const absl::MutexLock lock(&mutex_);
+  auto next = functions_.upper_bound(is_return_address ? pc - 1 : pc);
+  if (next == functions_.begin()) {
+    return std::nullopt;
+  }
+  const auto& [start, function] = *std::prev(next);
+  const uint64_t offset = pc - start;
+  if (is_return_address ? offset > function.code_bytes : offset >= function.code_bytes) {
+    return std::nullopt;
+  }
+  Location location;
+  location.func_index = function.func_index;
+  auto after = std::ranges::upper_bound(function.sites, offset, {}, &CodeSite::pc_offset);
+  if (after != function.sites.begin()) {
+    const CodeSite& site = *std::prev(after);
+    location.wasm_offset = site.wasm_offset;
+    if (site.pc_offset == offset) {
+      location.site = site;
+    }
+  }
+  return location;
+}
+
+uint64_t ModuleCode::code_bytes() const {
+  const absl::MutexLock lock(&mutex_);
+  return code_bytes_;
+}
+
+uint64_t ModuleCode::arena_bytes() const {
+  const absl::MutexLock lock(&mutex_);
+  return chunks_ * kCodeChunkBytes;
+}
+
+}  // namespace wasmd::engine

@@ -1,0 +1,77 @@
+// Address space: reservations whose prefix can be made accessible, and memory that is mapped twice
+// for machine code.
+#ifndef WASMD_ENGINE_PLATFORM_VIRTUAL_MEMORY_H_
+#define WASMD_ENGINE_PLATFORM_VIRTUAL_MEMORY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace wasmd::engine {
+
+// A multiple of this is what the calls below take.
+uint64_t OsPageBytes();
+
+// A private range of inaccessible, zero-filled memory, left out of core dumps. Takes no memory
+// until it is made accessible and touched. Owns the range; thread-compatible.
+class Reservation {
+ public:
+  // Nothing.
+  Reservation() = default;
+  // kResourceExhausted: no address space.
+  static absl::StatusOr<Reservation> Create(uint64_t size_bytes);
+  Reservation(Reservation&& other) noexcept
+      : base_(std::exchange(other.base_, nullptr)),
+        size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+  Reservation& operator=(Reservation&& other) noexcept;
+  ~Reservation();
+
+  std::byte* base() const { return base_; }
+  uint64_t size_bytes() const { return size_bytes_; }
+  bool Contains(const void* address) const {
+    return reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(base_) < size_bytes_;
+  }
+
+  // Makes `size_bytes` from `offset` readable and writable. Both are multiples of OsPageBytes() and
+  // lie inside. kResourceExhausted: the system has none (overcommit, mappings); nothing has
+  // changed.
+  absl::Status MakeAccessible(uint64_t offset, uint64_t size_bytes);
+
+ private:
+  Reservation(std::byte* base, uint64_t size_bytes) : base_(base), size_bytes_(size_bytes) {}
+  std::byte* base_ = nullptr;
+  uint64_t size_bytes_ = 0;
+};
+
+// Memory for machine code: the same pages twice, once writable, once executable, so that no page
+// ever is both (W^X) and nothing has to change protection: that works under PR_SET_MDWE too, where
+// mprotect to executable fails. Sparse: what is not touched takes no memory. Never unmapped.
+// Thread-safe.
+class CodeMapping {
+ public:
+  // kResourceExhausted, kUnavailable: the system refuses.
+  static absl::StatusOr<CodeMapping> Create(uint64_t size_bytes);
+
+  std::byte* writable() const { return writable_; }
+  const std::byte* executable() const { return executable_; }
+  uint64_t size_bytes() const { return size_bytes_; }
+
+  // Gives the pages back to the system; they read as zeros, which are no valid function's code.
+  // Multiples of OsPageBytes().
+  void Discard(uint64_t offset, uint64_t size_bytes) const;
+
+ private:
+  CodeMapping(std::byte* writable, const std::byte* executable, uint64_t size_bytes, int fd)
+      : writable_(writable), executable_(executable), size_bytes_(size_bytes), fd_(fd) {}
+  std::byte* writable_;
+  const std::byte* executable_;
+  uint64_t size_bytes_;
+  int fd_;
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_PLATFORM_VIRTUAL_MEMORY_H_

@@ -1,0 +1,238 @@
+// The entry and the exits. One stub serves every signature: it loads all argument registers from
+// the frame, used or not.
+//
+//   EnterWasm            links the frame into the thread's chain, computes the stack limit, calls
+//   wasmd_enter          which saves the callee-saved registers, publishes rsp in the frame and
+//   calls the code; wasmd_raise_trap     is called by generated code (rsp of any alignment), and
+//   jumped to by the host thunk and the lazy
+//                        entry with their caller's return address on top of the stack;
+//   wasmd_fault_exit     is where the signal handlers let the thread continue: edi = trap code, rsi
+//   = pc, rdx = rbp.
+//
+// Both exits call RaiseTrap on the stack that they find, below the frames of wasm, which writes
+// down the addresses on the chain of frame pointers; then they put back the rsp that wasmd_enter
+// published and return from it with the trap's code.
+#include "engine/trap/entry.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "engine/base/check.h"
+#include "engine/platform/thread.h"
+
+namespace wasmd::engine {
+
+thread_local constinit ThreadRecord t_thread __attribute__((tls_model("initial-exec")));
+
+extern "C" {
+uint32_t wasmd_enter(EntryFrame* frame);
+EntryFrame* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
+                              uint32_t is_return_address);
+}
+
+#define WASMD_STRING_(x) #x
+#define WASMD_STRING(x) WASMD_STRING_(x)
+#define FRAME(field) WASMD_STRING(WASMD_FRAME_##field)
+
+// The CFI lets debuggers and profilers walk through; nothing unwinds across by it.
+asm(R"(
+  .text
+  .p2align 5
+  .globl wasmd_enter
+  .hidden wasmd_enter
+  .type wasmd_enter, @function
+wasmd_enter:
+  .cfi_startproc
+  pushq %rbp
+  .cfi_def_cfa_offset 16
+  .cfi_offset %rbp, -16
+  movq %rsp, %rbp
+  .cfi_def_cfa_register %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  pushq %rdi
+  .cfi_offset %rbx, -24
+  .cfi_offset %r12, -32
+  .cfi_offset %r13, -40
+  .cfi_offset %r14, -48
+  .cfi_offset %r15, -56
+  movq %rdi, %r10
+  movq %rsp, )" FRAME(STACK_POINTER) R"((%r10)
+  movups )" FRAME(FLOATS) R"(+0(%r10), %xmm0
+  movups )" FRAME(FLOATS) R"(+16(%r10), %xmm1
+  movups )" FRAME(FLOATS) R"(+32(%r10), %xmm2
+  movups )" FRAME(FLOATS) R"(+48(%r10), %xmm3
+  movups )" FRAME(FLOATS) R"(+64(%r10), %xmm4
+  movups )" FRAME(FLOATS) R"(+80(%r10), %xmm5
+  movups )" FRAME(FLOATS) R"(+96(%r10), %xmm6
+  movups )" FRAME(FLOATS) R"(+112(%r10), %xmm7
+  movq )" FRAME(GENERAL) R"(+0(%r10), %rsi
+  movq )" FRAME(GENERAL) R"(+8(%r10), %rdx
+  movq )" FRAME(GENERAL) R"(+16(%r10), %rcx
+  movq )" FRAME(GENERAL) R"(+24(%r10), %r8
+  movq )" FRAME(GENERAL) R"(+32(%r10), %r9
+  movq )" FRAME(CONTEXT) R"((%r10), %rdi
+  callq *)" FRAME(CODE) R"((%r10)
+  popq %r10
+  movq %rax, )" FRAME(GENERAL_RESULTS) R"(+0(%r10)
+  movq %rdx, )" FRAME(GENERAL_RESULTS) R"(+8(%r10)
+  movups %xmm0, )" FRAME(FLOAT_RESULTS) R"(+0(%r10)
+  movups %xmm1, )" FRAME(FLOAT_RESULTS) R"(+16(%r10)
+  xorl %eax, %eax
+.Lwasmd_leave:
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  .cfi_def_cfa %rsp, 8
+  retq
+  .cfi_endproc
+  .size wasmd_enter, .-wasmd_enter
+
+  .p2align 4
+  .globl wasmd_raise_trap
+  .hidden wasmd_raise_trap
+  .type wasmd_raise_trap, @function
+wasmd_raise_trap:
+  .cfi_startproc
+  movq (%rsp), %rsi
+  movq %rbp, %rdx
+  movl $1, %ecx
+  jmp .Lwasmd_exit
+  .cfi_endproc
+  .size wasmd_raise_trap, .-wasmd_raise_trap
+
+  .p2align 4
+  .globl wasmd_fault_exit
+  .hidden wasmd_fault_exit
+  .type wasmd_fault_exit, @function
+wasmd_fault_exit:
+  .cfi_startproc
+  xorl %ecx, %ecx
+.Lwasmd_exit:
+  andq $-16, %rsp
+  callq wasmd_record_trap
+  movq )" FRAME(STACK_POINTER) R"((%rax), %rsp
+  leaq )" WASMD_STRING(WASMD_ENTRY_SAVED_BYTES) R"((%rsp), %rbp
+  movzbl )" FRAME(TRAP_CODE) R"((%rax), %eax
+  popq %r10
+  jmp .Lwasmd_leave
+  .cfi_endproc
+  .size wasmd_fault_exit, .-wasmd_fault_exit
+)");
+
+#undef FRAME
+
+namespace {
+
+// Return addresses along rbp, from the frame that raised to the entry's. The chain is our own
+// compilers', but a bug in one must not send us through all of memory: every frame lies above the
+// one before and not above the entry's.
+__attribute__((no_sanitize("address"))) void WalkFrames(uint64_t frame_pointer, uint64_t lowest,
+                                                        uint64_t entry, TrapRecord& record) {
+  record.caller_count = 0;
+  record.omitted_callers = 0;
+  uint64_t below = lowest;
+  while (frame_pointer != entry && frame_pointer > below && frame_pointer < entry &&
+         frame_pointer % 8 == 0) {
+    const auto* words = reinterpret_cast<const uint64_t*>(frame_pointer);
+    // The outermost wasm frame's return address is wasmd_enter's.
+    if (words[0] == entry) {
+      break;
+    }
+    if (record.caller_count < kMaxBacktraceFrames) {
+      record.callers[record.caller_count++] = words[1];
+    } else {
+      ++record.omitted_callers;
+    }
+    below = frame_pointer;
+    frame_pointer = words[0];
+  }
+}
+
+}  // namespace
+
+// In normal context, on the guest's stack. Returns the frame whose wasmd_enter returns next.
+EntryFrame* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
+                              uint32_t is_return_address) {
+  EntryFrame* const frame = t_thread.activation;
+  WASMD_CHECK(frame != nullptr, "a trap is raised outside of any activation");
+  TrapRecord& record = t_thread.trap;
+  record.pc = pc;
+  record.is_return_address = is_return_address != 0;
+  // The handler has set both, before it let us run.
+  if (record.is_return_address) {
+    record.is_fault = false;
+  }
+  WalkFrames(frame_pointer, reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
+             frame->stack_pointer + kEntryFramePointerOffset, record);
+  frame->trap_code = static_cast<TrapCode>(trap_code);
+  return frame;
+}
+
+void PrepareThread() {
+  if (t_thread.stack_high != 0) {
+    return;
+  }
+  const StackBounds stack = CurrentThreadStack();
+  t_thread.thread_id = CurrentThreadId();
+  t_thread.stack_low = stack.low;
+  t_thread.stack_high = stack.high;
+}
+
+namespace {
+
+EntryResult NotEntered(EntryFrame& frame, TrapCode code) {
+  frame.trap_code = code;
+  t_thread.trap.pc = 0;
+  t_thread.trap.is_fault = false;
+  t_thread.trap.caller_count = 0;
+  t_thread.trap.omitted_callers = 0;
+  return EntryResult::kTrapped;
+}
+
+}  // namespace
+
+EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
+  ThreadRecord& thread = t_thread;
+  if (thread.stack_high == 0) [[unlikely]] {
+    PrepareThread();
+  }
+  const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  if (here < thread.stack_low || here >= thread.stack_high) [[unlikely]] {
+    return EntryResult::kUnknownStack;
+  }
+  StoreContext& store = *frame.store;
+  const uint64_t outer_limit = store.stack_limit;  // 0: no activation of this store yet.
+  const uint64_t limit =
+      std::max({thread.stack_low + kHostStackReserveBytes,
+                here > wasm_stack_bytes ? here - wasm_stack_bytes : 0, outer_limit});
+  if (here <= limit) [[unlikely]] {
+    return NotEntered(frame, TrapCode::kStackOverflow);
+  }
+  const int32_t outer_thread = store.running_thread.load(std::memory_order_relaxed);
+  store.running_thread.store(thread.thread_id, std::memory_order_relaxed);
+  // The watchdog (engine/runtime/watchdog.h) looks at running_thread until its interrupt is
+  // acknowledged, so the order in which others see these two does not matter.
+  if (store.interrupt_requested.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    store.running_thread.store(outer_thread, std::memory_order_relaxed);
+    return NotEntered(frame, TrapCode::kInterrupt);
+  }
+  store.stack_limit = limit;
+  frame.previous = thread.activation;
+  thread.activation = &frame;
+  std::atomic_signal_fence(std::memory_order_release);
+  const uint32_t code = wasmd_enter(&frame);
+  std::atomic_signal_fence(std::memory_order_acquire);
+  thread.activation = frame.previous;
+  store.stack_limit = outer_limit;
+  store.running_thread.store(outer_thread, std::memory_order_relaxed);
+  return code == 0 ? EntryResult::kReturned : EntryResult::kTrapped;
+}
+
+}  // namespace wasmd::engine

@@ -1,0 +1,35 @@
+// Entering wasm, and leaving it by a trap.
+#ifndef WASMD_ENGINE_TRAP_ENTRY_H_
+#define WASMD_ENGINE_TRAP_ENTRY_H_
+
+#include <cstdint>
+
+#include "engine/trap/activation.h"
+#include "engine/wasm/trap_code.h"
+
+namespace wasmd::engine {
+
+enum class EntryResult : uint8_t {
+  kReturned,      // Results are in the frame.
+  kTrapped,       // EntryFrame::trap_code says how; t_thread.trap where.
+  kUnknownStack,  // Not entered: the stack in use is not the thread's own, so its end is not known.
+};
+
+// Calls frame.code with frame.context and the arguments in the frame, as an activation of
+// frame.store. The stack limit is the store's for the time: the thread's stack without
+// kHostStackReserveBytes, at most `wasm_stack_bytes` from here, and no more than an outer
+// activation of the store has left. Where that leaves nothing, it is a kStackOverflow; where the
+// store has been interrupted, a kInterrupt; both with t_thread.trap.pc 0, and nothing was called.
+// On any thread; a thread's first call asks the system for its stack. The signal actions have been
+// installed (engine/trap/signal_actions.h).
+EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes);
+
+// Does what a thread's first call would have to do.
+void PrepareThread();
+
+// By the convention of InstanceContext::raise_trap.
+extern "C" void wasmd_raise_trap();
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_TRAP_ENTRY_H_
