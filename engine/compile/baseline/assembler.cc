@@ -7,7 +7,6 @@
 namespace wasmd::engine::baseline {
 namespace {
 
-constexpr size_t kMaxCodeBytes = size_t{1} << 30;
 constexpr uint32_t kPoolSlots = 1024;
 // Constants beyond this are not looked up but appended, so that lookups stay short.
 constexpr uint32_t kMaxPoolLookups = kPoolSlots / 2;
@@ -56,7 +55,7 @@ const char* Assembler::Finish(CompiledFunction& out) {
   if (failed_) {
     return "out of memory for machine code";
   }
-  if (a_.offset() > kMaxCodeBytes) {
+  if (is_too_large()) {
     return "function needs too much machine code";
   }
   for (const ConstantUse& use : constant_uses_) {

@@ -20,6 +20,9 @@ namespace wasmd::engine::baseline {
 namespace Inst = asmjit::x86::Inst;
 using asmjit::InstId;
 
+// Of one function. A body is below 8 MiB and becomes about twice that.
+inline constexpr size_t kMaxCodeBytes = size_t{128} << 20;
+
 // A place in the code. Unbound, its uses are a list threaded through their 32-bit displacement fields.
 struct Label {
   int32_t position = -1;
@@ -52,6 +55,9 @@ class Assembler {
   // Emits the pool, resolves constants, and hands everything out. Empty message: fine.
   const char* Finish(CompiledFunction& out);
   bool failed() const { return failed_; }
+  // A function may repeat a block's thousand results at each of its branches: what it grows to is bounded. Ask within long
+  // sequences and between instructions.
+  bool is_too_large() const { return a_.offset() > kMaxCodeBytes; }
 
   uint32_t pc() const { return static_cast<uint32_t>(a_.offset()); }
 

@@ -479,6 +479,9 @@ void FunctionCompiler::EmitStubs() {
 }
 
 void FunctionCompiler::OnFinish() {
+  if (failed()) {
+    return;
+  }
   FinishPrologue();
   for (SlowPath& path : slow_paths_) {
     offset_ = path.wasm_offset + body_offset_;

@@ -585,6 +585,9 @@ void FunctionCompiler::OnBrTable(std::span<const uint32_t> depths, uint32_t defa
   asm_.Op(Inst::kIdJmp, Assembler::R64(reg));
   ++edge_stamp_;
   for (const uint32_t depth : depths) {
+    if (asm_.is_too_large()) {
+      return;
+    }
     Control& target = control(depth);
     const uint32_t position = TableTarget(target);
     if (position != kNone) {

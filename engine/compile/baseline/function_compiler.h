@@ -53,7 +53,7 @@ class FunctionCompiler : public NullSink {
   absl::Status Finish(CompiledFunction& out);
 
   // --- FunctionSink.
-  bool failed() const { return asm_.failed() || frame_too_large_; }
+  bool failed() const { return asm_.failed() || asm_.is_too_large() || frame_too_large_; }
   void OnBegin(const FuncType& type, std::span<const ValType> locals);
   void OnInstruction(Opcode /*op*/, uint32_t offset) {
     offset_ = offset;
