@@ -132,7 +132,8 @@ class Linter:
     def message(self, keyword: Token) -> None:
         name = self.next()
         self.named(name, "MESSAGE_PASCAL_CASE", PASCAL, "message")
-        self.commented(keyword, "COMMENT_MESSAGE", f"message {name.text}")
+        if not name.text.endswith(("Request", "Response")):  # Their rpc says what they are.
+            self.commented(keyword, "COMMENT_MESSAGE", f"message {name.text}")
         self.expect("{")
         self.fields()
 
