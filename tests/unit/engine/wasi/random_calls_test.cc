@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/wasi/abi.h"
 #include "tests/unit/engine/wasi/fixture.h"
@@ -23,9 +25,13 @@ namespace {
 class RandomCallsTest : public WasiTest {
  protected:
   void Prepare() {
+    // A fresh tree and fresh memory: calls before may have left little of either.
+    std::filesystem::remove_all(root());
+    std::filesystem::create_directory(root());
     std::filesystem::create_directory(root() / "dir");
     MakeFile(root() / "file", "0123456789");
-    MakeFile(outside() / "secret", "secret");
+    interesting_.clear();
+    paths_.clear();
     std::filesystem::create_symlink("../secret", root() / "out");
     std::filesystem::create_symlink("..", root() / "up");
     std::filesystem::create_symlink("dir", root() / "dirlink");
@@ -35,7 +41,7 @@ class RandomCallsTest : public WasiTest {
           ".", "..", "dir/", "new/", "dir/../file", "dirlink", "\xff"}) {
       const Text text = PutText(path);
       interesting_.push_back(text.at);
-      paths_.push_back(text);
+      paths_.emplace_back(path, text);
     }
     for (int i = 0; i < 8; ++i) {
       interesting_.push_back(
@@ -110,10 +116,16 @@ class RandomCallsTest : public WasiTest {
 #include "engine/wasi/functions.def"
 #undef WASI
   }
+  // Puts the text where it was, in case that another call wrote over it.
+  Text DrawPath() {
+    const auto& [text, at] = paths_[random_() % paths_.size()];
+    std::memcpy(memory().data() + at.at, text.data(), text.size());
+    return at;
+  }
   // Blind numbers rarely make a path: these do.
   void CallOnPath() {
-    const Text path = paths_[random_() % paths_.size()];
-    const Text other = paths_[random_() % paths_.size()];
+    const Text path = DrawPath();
+    const Text other = DrawPath();
     const uint32_t fd = random_() % 2 == 0 ? kRoot : Draw32();
     switch (random_() % 8) {
       case 0:
@@ -151,7 +163,7 @@ class RandomCallsTest : public WasiTest {
 
   std::mt19937_64 random_{1};
   std::vector<uint32_t> interesting_;
-  std::vector<Text> paths_;
+  std::vector<std::pair<std::string, Text>> paths_;
 };
 
 TEST_F(RandomCallsTest, NothingCrashesWaitsOrEscapes) {
@@ -163,6 +175,7 @@ TEST_F(RandomCallsTest, NothingCrashesWaitsOrEscapes) {
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   ::signal(SIGXFSZ, SIG_IGN);
 
+  MakeFile(outside() / "secret", "secret");
   Prepare();
   const char* count = std::getenv("WASI_RANDOM_CALLS");
   const int calls = count != nullptr ? std::atoi(count) : 60'000;
@@ -170,6 +183,7 @@ TEST_F(RandomCallsTest, NothingCrashesWaitsOrEscapes) {
   Interrupt();  // Waits end at once.
   for (int i = 0; i < calls; ++i) {
     if (i % 500 == 499) {  // It will have closed the preopen, or filled the table.
+      Prepare();
       ASSERT_NO_FATAL_FAILURE(Start());
     }
     if (random_() % 3 == 0) {
