@@ -17,9 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 
 #include "engine/base/check.h"
+#include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
 #include "engine/wasi/wasi_stream.h"
 
@@ -35,7 +35,7 @@ absl::StatusOr<std::shared_ptr<ByteQueue>> ByteQueue::Create(GuestEnd guest_end,
   }
   std::shared_ptr<ByteQueue> queue(
       new ByteQueue(guest_end, capacity_bytes, std::move(on_turn), std::move(ready)));
-  const absl::MutexLock lock(&queue->mutex_);
+  const MutexLock lock(queue->mutex_);
   queue->UpdateReady();
   return queue;
 }
@@ -86,7 +86,7 @@ void ByteQueue::CopyOut(std::span<std::byte> bytes) {
 
 size_t ByteQueue::Push(std::span<const std::byte> bytes) {
   WASMD_CHECK(guest_end_ == GuestEnd::kReads);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   const size_t count = closed_ || failed_ ? 0 : std::min(bytes.size(), capacity_bytes_ - size_);
   if (count != 0) {
     CopyIn(bytes.first(count));
@@ -97,7 +97,7 @@ size_t ByteQueue::Push(std::span<const std::byte> bytes) {
 
 std::string ByteQueue::Pop(size_t max_bytes) {
   WASMD_CHECK(guest_end_ == GuestEnd::kWrites);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   std::string bytes(std::min(size_, max_bytes), '\0');
   if (!bytes.empty()) {
     CopyOut(std::as_writable_bytes(std::span(bytes)));
@@ -107,7 +107,7 @@ std::string ByteQueue::Pop(size_t max_bytes) {
 }
 
 void ByteQueue::Close() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   closed_ = true;
   if (guest_end_ == GuestEnd::kWrites) {
     size_ = 0;
@@ -116,19 +116,19 @@ void ByteQueue::Close() {
 }
 
 void ByteQueue::Fail() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   failed_ = true;
   size_ = 0;
   UpdateReady();
 }
 
 bool ByteQueue::closed() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return closed_ || failed_;
 }
 
 size_t ByteQueue::size_bytes() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return size_;
 }
 
@@ -136,7 +136,7 @@ WasiStreamResult ByteQueue::TryRead(std::span<std::byte> to) {
   size_t count = 0;
   bool turn = false;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (failed_) {
       return {WasiStreamState::kFailed, 0};
     }
@@ -160,7 +160,7 @@ WasiStreamResult ByteQueue::TryWrite(std::span<const std::byte> from) {
   size_t count = 0;
   bool turn = false;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (failed_ || closed_) {
       return {failed_ ? WasiStreamState::kFailed : WasiStreamState::kClosed, 0};
     }

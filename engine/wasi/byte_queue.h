@@ -22,8 +22,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 
+#include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
 #include "engine/wasi/wasi_stream.h"
 
@@ -74,7 +74,7 @@ class ByteQueue : public WasiInputStream, public WasiOutputStream {
   const size_t capacity_bytes_;
   const std::function<void()> on_turn_;
   const UniqueFd ready_;  // Readable exactly while the guest's end would not block.
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::unique_ptr<std::byte[]> bytes_ ABSL_GUARDED_BY(mutex_);  // A ring; made when first used.
   size_t head_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t size_ ABSL_GUARDED_BY(mutex_) = 0;
