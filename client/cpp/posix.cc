@@ -158,7 +158,7 @@ Fd::~Fd() {
 }
 
 absl::Status WithErrno(absl::Status status, int error) {
-  status.SetPayload(kErrnoPayload, absl::Cord(Cat(error)));
+  status.SetPayload(kErrnoPayload, absl::Cord(absl::string_view(Cat(error))));
   return status;
 }
 

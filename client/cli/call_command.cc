@@ -1,0 +1,130 @@
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "nlohmann/json.hpp"
+
+#include "client/cli/commands.h"
+#include "client/cli/connection.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/json.h"
+#include "client/cli/report.h"
+#include "client/cpp/client.h"
+#include "client/cpp/text.h"
+
+namespace wasmd::cli {
+
+namespace {
+
+using client::Cat;
+
+// Names to choose from, in an error; not all of a large module's.
+constexpr size_t kShownExports = 12;
+
+absl::Status NoSuchFunction(const client::ModuleDetails& module, const std::string& func) {
+  std::string names;
+  size_t shown = 0;
+  size_t total = 0;
+  for (const client::Export& exported : module.exports) {
+    if (exported.name == func) {
+      return absl::NotFoundError(
+          Cat("the export ", func, " is no function but a ", client::ToString(exported.type)));
+    }
+    if (!std::holds_alternative<client::FuncType>(exported.type)) {
+      continue;
+    }
+    if (++total <= kShownExports) {
+      names += Cat(shown++ == 0 ? "" : ", ", exported.name);
+    }
+  }
+  if (total > shown) {
+    names += Cat(" and ", total - shown, " more");
+  }
+  return absl::NotFoundError(
+      Cat("no exported function ", func, "; there ", total == 0 ? "is none" : "are ", names));
+}
+
+absl::StatusOr<std::vector<client::Value>> ParseArguments(const client::FuncType& type,
+                                                          const CallArguments& call) {
+  const std::string signature = Cat(call.func, " is ", client::ToString(type));
+  if (call.args.size() != type.params.size()) {
+    return absl::InvalidArgumentError(
+        Cat(signature, ": it takes ", type.params.size(), " arguments, not ", call.args.size()));
+  }
+  std::vector<client::Value> values;
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    absl::StatusOr<client::Value> value = client::ParseValue(type.params[i], call.args[i]);
+    if (!value.ok()) {
+      return absl::InvalidArgumentError(
+          Cat(signature, ": argument ", i + 1, ": ", value.status().message()));
+    }
+    values.push_back(*std::move(value));
+  }
+  return values;
+}
+
+int ReportCall(const client::CallResult& result, const Common& common) {
+  if (common.format == OutputFormat::kJson) {
+    Json json = ToJson(result.outcome);
+    json["duration_ns"] = absl::ToInt64Nanoseconds(result.duration);
+    Print(Dump(json));
+  }
+  if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
+    return static_cast<int>(exit->code & 0xff);
+  }
+  if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
+    if (common.format != OutputFormat::kJson) {
+      ReportTrap(*trap);
+    }
+    return kTrap;
+  }
+  if (common.format == OutputFormat::kTable) {
+    for (const client::Value& value : std::get<client::Values>(result.outcome)) {
+      Print(client::ToString(value) + "\n");
+    }
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int Call(const Common& common, const CallArguments& arguments) {
+  absl::StatusOr<Connection> connection = Connect(common);
+  if (!connection.ok()) {
+    return ReportStatus(connection.status());
+  }
+  absl::StatusOr<client::ModuleInfo> module =
+      ResolveModule(*connection->client, common, arguments.module);
+  if (!module.ok()) {
+    return ReportStatus(module.status());
+  }
+  client::Control control;
+  control.stop = common.stop;
+  const absl::StatusOr<client::ModuleDetails> details =
+      (*connection)->GetModule(module->digest, control);
+  if (!details.ok()) {
+    return ReportStatus(details.status(), arguments.module);
+  }
+  const client::FuncType* type = details->FindFunc(arguments.func);
+  if (type == nullptr) {
+    return ReportStatus(NoSuchFunction(*details, arguments.func), arguments.module);
+  }
+  const absl::StatusOr<std::vector<client::Value>> values = ParseArguments(*type, arguments);
+  if (!values.ok()) {
+    return ReportStatus(values.status(), arguments.module);
+  }
+  control.timeout = common.timeout;
+  const absl::StatusOr<client::CallResult> result =
+      (*connection)->Call(module->digest, arguments.func, *values, control);
+  if (!result.ok()) {
+    return ReportStatus(result.status(), Cat(arguments.module, ": ", arguments.func));
+  }
+  return ReportCall(*result, common);
+}
+
+}  // namespace wasmd::cli

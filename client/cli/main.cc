@@ -1,0 +1,76 @@
+// wasmctl: the command line of wasmd.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "client/cli/command_line.h"
+#include "client/cli/commands.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/interrupts.h"
+#include "client/cli/report.h"
+
+namespace wasmd::cli {
+namespace {
+
+template <typename... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <typename... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+int Dispatch(const CommandLine& line) {
+  const Common& common = line.common;
+  return std::visit(
+      Overloaded{
+          [](const PrintArguments& arguments) {
+            Print(arguments.text);
+            return kDone;
+          },
+          [&](const RunArguments& arguments) { return Run(common, arguments); },
+          [&](const CallArguments& arguments) { return Call(common, arguments); },
+          [&](const ModuleLoadArguments& arguments) {
+            return ModuleLoad(common, arguments.files, arguments.eager);
+          },
+          [&](const ModuleListArguments& arguments) { return ModuleList(common, arguments.quiet); },
+          [&](const ModuleInspectArguments& arguments) {
+            return ModuleInspect(common, arguments.module);
+          },
+          [&](const ModuleRemoveArguments& arguments) {
+            return ModuleRemove(common, arguments.modules);
+          },
+          [&](const HealthArguments&) { return Health(common); },
+          [&](const InfoArguments&) { return Info(common); },
+          [&](const TopArguments& arguments) { return Top(common, arguments); },
+      },
+      line.command);
+}
+
+int Main(std::vector<std::string> words) {
+  // A reader who leaves is told by EPIPE, at the place that knows what to do.
+  std::signal(SIGPIPE, SIG_IGN);
+  absl::StatusOr<CommandLine> line = ParseCommandLine(std::move(words));
+  if (!line.ok()) {
+    return ReportStatus(line.status());
+  }
+  const Interrupts interrupts;
+  line->common.stop = interrupts.token();
+  const int exit_code = Dispatch(*line);
+  return Finish(exit_code == kInterrupted ? interrupts.ExitCode(exit_code) : exit_code);
+}
+
+}  // namespace
+}  // namespace wasmd::cli
+
+int main(int argc, char** argv) {
+  // Sessions and descriptors are closed by now; what gRPC would do at exit takes time and helps
+  // nobody.
+  _exit(wasmd::cli::Main(std::vector<std::string>(argv + 1, argv + argc)));
+}

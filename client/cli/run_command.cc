@@ -1,0 +1,148 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "nlohmann/json.hpp"
+
+#include "client/cli/commands.h"
+#include "client/cli/connection.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/json.h"
+#include "client/cli/report.h"
+#include "client/cpp/client.h"
+#include "client/cpp/text.h"
+
+namespace wasmd::cli {
+
+namespace {
+
+using client::Cat;
+
+// Descriptors that are closed at the end.
+class OpenedFiles {
+ public:
+  OpenedFiles() = default;
+  OpenedFiles(const OpenedFiles&) = delete;
+  OpenedFiles& operator=(const OpenedFiles&) = delete;
+  ~OpenedFiles() {
+    for (const int fd : descriptors_) {
+      close(fd);
+    }
+  }
+
+  absl::StatusOr<int> Open(const std::string& path, int flags) {
+    const int fd = open(path.c_str(), flags | O_CLOEXEC);
+    if (fd < 0) {
+      return absl::Status(absl::ErrnoToStatusCode(errno), Cat(path, ": ", strerror(errno)));
+    }
+    descriptors_.push_back(fd);
+    return fd;
+  }
+
+ private:
+  std::vector<int> descriptors_;
+};
+
+bool IsOpen(int fd) {
+  return fcntl(fd, F_GETFD) >= 0;
+}
+
+client::Output OutputTo(int fd) {
+  return IsOpen(fd) ? client::Output::Descriptor(fd) : client::Output::Null();
+}
+
+std::string BaseName(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+int ReportRun(const client::RunResult& result, const Common& common) {
+  if (common.format == OutputFormat::kJson) {
+    // Standard output is the program's.
+    Json json = ToJson(result.outcome);
+    json["duration_ns"] = absl::ToInt64Nanoseconds(result.duration);
+    json["peak_memory_bytes"] = result.peak_memory_bytes;
+    std::fputs(DumpLine(json).c_str(), stderr);
+  }
+  if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
+    // What a shell sees of any process.
+    return static_cast<int>(exit->code & 0xff);
+  }
+  if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
+    if (common.format != OutputFormat::kJson) {
+      ReportTrap(*trap);
+    }
+    return kTrap;
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int Run(const Common& common, const RunArguments& arguments) {
+  client::RunOptions options;
+  OpenedFiles files;
+  for (const DirSpec& dir : arguments.dirs) {
+    absl::StatusOr<int> fd = files.Open(dir.source, O_RDONLY | O_DIRECTORY);
+    if (!fd.ok()) {
+      return ReportStatus(fd.status(), "--dir");
+    }
+    options.preopens.push_back({.guest_path = dir.guest_path,
+                                .directory_fd = *fd,
+                                .root = "",
+                                .read_only = dir.read_only});
+  }
+  for (const DirSpec& root : arguments.roots) {
+    options.preopens.push_back({.guest_path = root.guest_path,
+                                .directory_fd = -1,
+                                .root = root.source,
+                                .read_only = root.read_only});
+  }
+  int input = STDIN_FILENO;
+  if (!arguments.stdin_path.empty()) {
+    absl::StatusOr<int> fd = files.Open(arguments.stdin_path, O_RDONLY);
+    if (!fd.ok()) {
+      return ReportStatus(fd.status(), "--stdin");
+    }
+    input = *fd;
+  }
+  options.input = IsOpen(input) ? client::Input::Descriptor(input) : client::Input::Null();
+  options.output = OutputTo(STDOUT_FILENO);
+  options.error = OutputTo(STDERR_FILENO);
+  options.env = arguments.env;
+  options.max_memory_bytes = arguments.max_memory_bytes;
+  options.control.timeout = common.timeout;
+  options.control.stop = common.stop;
+
+  absl::StatusOr<Connection> connection = Connect(common, arguments.pass_descriptors);
+  if (!connection.ok()) {
+    return ReportStatus(connection.status());
+  }
+  absl::StatusOr<client::ModuleInfo> module =
+      ResolveModule(*connection->client, common, arguments.module, arguments.eager);
+  if (!module.ok()) {
+    return ReportStatus(module.status());
+  }
+  std::string name =
+      AsDigest(arguments.module).has_value() ? module->name : BaseName(arguments.module);
+  options.args.push_back(arguments.argv0.value_or(name));
+  options.args.insert(options.args.end(), arguments.args.begin(), arguments.args.end());
+
+  const absl::StatusOr<client::RunResult> result = (*connection)->Run(module->digest, options);
+  if (result.ok()) {
+    return ReportRun(*result, common);
+  }
+  // Whoever read our output is gone: that is how a pipeline ends, and no error.
+  if (client::ErrnoOf(result.status()) == EPIPE) {
+    return kBrokenPipe;
+  }
+  return ReportStatus(result.status(), name);
+}
+
+}  // namespace wasmd::cli
