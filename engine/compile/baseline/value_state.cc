@@ -71,6 +71,7 @@ void FunctionCompiler::Take(Reg reg) {
     const bool is_dirty = (dirty_ & Bit(reg)) != 0;
     const uint32_t local = owner_[reg];
     Free(reg);
+    locals_[local].reg = kNoReg;
     AssignReg(local, other, is_dirty);
   } else {
     owner_[other] = owner_[reg];
