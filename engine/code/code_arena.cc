@@ -3,9 +3,9 @@
 #include <cstring>
 #include <utility>
 
-
 #include "engine/abi/instance_context.h"
 #include "engine/base/check.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 
 namespace wasmd::engine {
@@ -19,9 +19,9 @@ constexpr auto kFirstChunk = static_cast<uint32_t>(kStubRegionBytes / kCodeChunk
 }  // namespace
 
 absl::StatusOr<CodeArena*> CodeArena::Get() {
-  static absl::Mutex& mutex = *new absl::Mutex;  // Never destroyed.
+  static Mutex& mutex = *new Mutex;  // Never destroyed.
   static constinit CodeArena* arena = nullptr;
-  const absl::MutexLock lock(&mutex);
+  const MutexLock lock(mutex);
   if (arena == nullptr) {
     WASMD_ASSIGN_OR_RETURN(CodeMapping mapping, CodeMapping::Create(kCodeArenaBytes));
     arena = new CodeArena(std::move(mapping));
@@ -37,7 +37,7 @@ CodeArena::CodeArena(CodeMapping mapping)
 
 absl::StatusOr<ChunkRun> CodeArena::Take(uint32_t count, ModuleCode& owner) {
   WASMD_CHECK(count > 0);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   uint32_t run = 0;
   bool all_used_below = true;
   for (uint32_t chunk = search_from_; chunk < kCodeChunks; ++chunk) {
@@ -69,7 +69,7 @@ void CodeArena::Free(ChunkRun run) {
   }
   // Before others may take them, or their code would be thrown away.
   mapping_.Discard(run.first * kCodeChunkBytes, run.count * kCodeChunkBytes);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   for (uint32_t i = run.first; i < run.first + run.count; ++i) {
     used_[i] = false;
   }
@@ -79,7 +79,7 @@ void CodeArena::Free(ChunkRun run) {
 
 void CodeArena::EnsureStubs(uint32_t count) {
   WASMD_CHECK(count <= kMaxFuncs);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   static_assert(kCtxLazyEntry < 128, "a displacement of one byte");
   for (; stubs_ < count; ++stubs_) {
     uint8_t stub[kLazyStubBytes] = {0xb8, 0, 0, 0, 0, 0xff, 0x67, uint8_t{kCtxLazyEntry}};
@@ -89,7 +89,7 @@ void CodeArena::EnsureStubs(uint32_t count) {
 }
 
 uint64_t CodeArena::used_chunks() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return used_count_;
 }
 

@@ -13,8 +13,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 
+#include "engine/base/mutex.h"
 #include "engine/code/code_map.h"
 #include "engine/platform/virtual_memory.h"
 
@@ -62,7 +62,7 @@ class CodeArena {
   explicit CodeArena(CodeMapping mapping);
 
   const CodeMapping mapping_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<bool> used_ ABSL_GUARDED_BY(mutex_);
   uint32_t search_from_ ABSL_GUARDED_BY(mutex_);  // All below are used.
   uint64_t used_count_ ABSL_GUARDED_BY(mutex_) = 0;

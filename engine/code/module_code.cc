@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 
 namespace wasmd::engine {
@@ -31,7 +32,7 @@ ModuleCode::ModuleCode(CodeArena& arena, CodeQuota& quota, const void* owner)
     : arena_(arena), quota_(quota), owner_(owner) {}
 
 ModuleCode::~ModuleCode() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   for (const ChunkRun run : runs_) {
     arena_.Free(run);
     quota_.Give(run.count * kCodeChunkBytes);
@@ -42,7 +43,7 @@ absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<co
                                                std::vector<CodeSite> sites) {
   WASMD_CHECK(!code.empty());
   WASMD_DCHECK(std::ranges::is_sorted(sites, {}, &CodeSite::pc_offset));
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   const uint64_t room = runs_.empty() ? 0 : runs_.back().count * kCodeChunkBytes - fill_bytes_;
   if (code.size() > room) {
     const uint64_t needed = (code.size() + kCodeChunkBytes - 1) / kCodeChunkBytes;
@@ -77,7 +78,7 @@ absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<co
 }
 
 std::optional<ModuleCode::Location> ModuleCode::Find(uint64_t pc, bool is_return_address) const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   auto next = functions_.upper_bound(is_return_address ? pc - 1 : pc);
   if (next == functions_.begin()) {
     return std::nullopt;
@@ -101,12 +102,12 @@ std::optional<ModuleCode::Location> ModuleCode::Find(uint64_t pc, bool is_return
 }
 
 uint64_t ModuleCode::code_bytes() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return code_bytes_;
 }
 
 uint64_t ModuleCode::arena_bytes() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return chunks_ * kCodeChunkBytes;
 }
 

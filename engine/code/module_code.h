@@ -15,9 +15,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 
 #include "engine/abi/code_site.h"
+#include "engine/base/mutex.h"
 #include "engine/code/code_arena.h"
 
 namespace wasmd::engine {
@@ -72,7 +72,7 @@ class ModuleCode {
   CodeArena& arena_;
   CodeQuota& quota_;
   const void* const owner_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<ChunkRun> runs_ ABSL_GUARDED_BY(mutex_);  // The last one is being filled.
   uint64_t fill_bytes_ ABSL_GUARDED_BY(mutex_) = 0;     // Of the last run.
   uint64_t code_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -78,6 +78,13 @@ std::optional<Thread> Thread::Start(std::function<void()> body) {
   return Thread(thread);
 }
 
+Thread& Thread::operator=(Thread&& other) noexcept {
+  WASMD_CHECK(!joinable_, "a thread is joined before it is assigned to");
+  thread_ = other.thread_;
+  joinable_ = std::exchange(other.joinable_, false);
+  return *this;
+}
+
 Thread::~Thread() {
   WASMD_CHECK(!joinable_, "a thread is joined before it is destroyed");
 }

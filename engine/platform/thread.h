@@ -39,7 +39,8 @@ class Thread {
   static std::optional<Thread> Start(std::function<void()> body);
   Thread(Thread&& other) noexcept
       : thread_(other.thread_), joinable_(std::exchange(other.joinable_, false)) {}
-  Thread& operator=(Thread&&) = delete;
+  // The one assigned to is not running: joined, or moved from.
+  Thread& operator=(Thread&& other) noexcept;
   ~Thread();
   void Join();
 

@@ -40,10 +40,10 @@ struct GlobalInstance {
 // Spec: syntax-funcinst
 class FuncHandle {
  public:
-  FuncHandle(Store& store, FuncRef& ref) : store_(&store), ref_(&ref) {}
+  FuncHandle(Store& store, FuncRef& ref, const FuncType& type)
+      : store_(&store), ref_(&ref), type_(&type) {}
 
-  // Lives as long as the engine.
-  const FuncType& type() const;
+  const FuncType& type() const { return *type_; }
 
   // Invokes it. `args` must match the parameters: kInvalidArgument says which doesn't. `results` is
   // resized to the results and holds them if the outcome is ok; otherwise its content is
@@ -59,6 +59,7 @@ class FuncHandle {
  private:
   Store* store_;
   FuncRef* ref_;
+  const FuncType* type_;
 };
 
 // Spec: syntax-meminst
@@ -140,41 +141,42 @@ class Instance {
   const LoadedModule& module() const { return *module_; }
 
   // nullopt: no such export. O(1).
-  std::optional<Extern> FindExport(std::string_view name) const;
+  std::optional<Extern> FindExport(std::string_view name);
   // kNotFound: no such export. kInvalidArgument: one of another kind.
-  absl::StatusOr<FuncHandle> Func(std::string_view name) const;
-  absl::StatusOr<MemoryHandle> Memory(std::string_view name) const;
-  absl::StatusOr<TableHandle> Table(std::string_view name) const;
-  absl::StatusOr<GlobalHandle> Global(std::string_view name) const;
+  absl::StatusOr<FuncHandle> Func(std::string_view name);
+  absl::StatusOr<MemoryHandle> Memory(std::string_view name);
+  absl::StatusOr<TableHandle> Table(std::string_view name);
+  absl::StatusOr<GlobalHandle> Global(std::string_view name);
 
   // Memory 0, exported or not; nullopt if it has none.
-  std::optional<MemoryHandle> DefaultMemory() const;
+  std::optional<MemoryHandle> DefaultMemory();
 
  private:
   friend class Instantiator;
-  friend struct InstanceAccess;  // The builtins and the lazy entry.
+  friend struct InstanceAccess;  // For the builtins, the lazy entry and the store.
 
   Instance(Store& store, std::shared_ptr<LoadedModule> module);
 
-  FuncRef* FuncRefOf(uint32_t func_index);
+  FuncRef& FuncRefOf(uint32_t func_index);
   Extern ExternOf(ExternKind kind, uint32_t index);
+
+  struct FreeMemory {
+    void operator()(void* memory) const;
+  };
 
   Store& store_;
   std::shared_ptr<LoadedModule> module_;  // Shared: code and names outlive whoever loaded them.
-  struct ContextFree {
-    void operator()(InstanceContext* context) const;
-  };
-  std::unique_ptr<InstanceContext, ContextFree> context_;
+  std::unique_ptr<InstanceContext, FreeMemory> context_;
   std::vector<FuncRef*> imported_funcs_;
-  std::unique_ptr<FuncRef[]>
-      func_refs_;  // By function index; one is filled in when it is asked for.
+  // By function index; null bytes until it is asked for, so that an instance of many functions
+  // takes no memory for them.
+  std::unique_ptr<FuncRef[], FreeMemory> func_refs_;
   std::vector<TableInstance*> tables_;
   std::vector<LinearMemory*> memories_;
-  std::vector<GlobalInstance*> globals_;  // Imported ones point to the exporter's.
+  std::vector<GlobalInstance*> globals_;  // Imported ones are the exporter's.
   std::vector<GlobalInstance> own_globals_;
-  std::vector<std::vector<uint64_t>>
-      elems_;                       // Passive segments not yet dropped. Spec: syntax-eleminst
-  std::vector<bool> data_dropped_;  // Spec: syntax-datainst
+  std::vector<std::vector<uint64_t>> elems_;  // Empty once dropped. Spec: syntax-eleminst
+  std::vector<bool> data_dropped_;            // Spec: syntax-datainst
 };
 
 }  // namespace wasmd::engine

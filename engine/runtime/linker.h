@@ -39,7 +39,7 @@ class Linker {
                   HostCallback callback);
   void Define(std::string_view module, std::string_view name, Extern value);
   // All exports of `instance` as imports from `module`.
-  void DefineInstance(std::string_view module, const Instance& instance);
+  void DefineInstance(std::string_view module, Instance& instance);
 
   // kInvalidArgument unless every import is defined with a type that matches: the message names
   // each import that is unknown

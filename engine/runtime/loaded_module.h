@@ -48,7 +48,7 @@ struct CompileOptions {
 class LoadedModule {
  public:
   class Impl;
-  // Used by Engine::Load. `module` is validated and refers into `bytes`.
+  // For Engine::Load. `module` is validated and refers into `bytes`.
   static absl::StatusOr<std::shared_ptr<LoadedModule>> Create(
       std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
       Module module, Tier tier);

@@ -29,7 +29,7 @@
 
 namespace wasmd::engine {
 
-constinit PreviousActions g_previous_actions;
+constinit PreviousActions g_previous_actions = {};
 constinit char g_interrupt_token = 0;
 
 extern "C" void wasmd_fault_exit();

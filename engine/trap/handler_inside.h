@@ -16,8 +16,9 @@ struct PreviousActions {
   struct sigaction bus;
   struct sigaction interrupt;
 };
-extern PreviousActions g_previous_actions;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables):
-                                            // signal actions.
+extern PreviousActions
+    g_previous_actions;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables):
+                         // signal actions.
 
 // siginfo_t::si_value of the interrupt signals that we send.
 extern char g_interrupt_token;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): only

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 
+#include "engine/base/mutex.h"
 #include "engine/platform/signal_action.h"
 #include "engine/platform/thread.h"
 #include "engine/trap/handler_inside.h"
@@ -33,9 +33,9 @@ absl::Status Install(int signal, void (*handler)(int, siginfo_t*, void*),
 }  // namespace
 
 absl::Status InstallSignalActions() {
-  static absl::Mutex& mutex = *new absl::Mutex;  // Never destroyed.
+  static Mutex& mutex = *new Mutex;  // Never destroyed.
   static constinit bool installed = false;
-  const absl::MutexLock lock(&mutex);
+  const MutexLock lock(mutex);
   if (installed) {
     return absl::OkStatus();
   }

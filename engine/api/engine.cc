@@ -1,0 +1,71 @@
+#include "engine/api/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+
+#include "engine/base/status_macros.h"
+#include "engine/binary/decode_module.h"
+#include "engine/runtime/runtime_env.h"
+#include "engine/trap/entry.h"
+#include "engine/validate/validate.h"
+
+namespace wasmd::engine {
+namespace {
+
+std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module,
+                                      const ContextLayout& layout) {
+  switch (tier) {
+    case Tier::kBaseline:
+      return NewBaselineCompiler(module, layout);
+  }
+  WASMD_UNREACHABLE();
+}
+
+absl::Status CheckCancel(const LoadOptions& options) {
+  return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)
+             ? absl::CancelledError("loading was cancelled")
+             : absl::OkStatus();
+}
+
+}  // namespace
+
+Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
+Engine::~Engine() = default;
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
+  WASMD_ASSIGN_OR_RETURN(
+      std::shared_ptr<RuntimeEnv> env,
+      RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes), &NewCompiler));
+  return std::unique_ptr<Engine>(new Engine(std::move(env)));
+}
+
+absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
+    std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const {
+  WASMD_RETURN_IF_ERROR(CheckCancel(options));
+  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes));
+  WASMD_RETURN_IF_ERROR(CheckCancel(options));
+  const int threads = std::max(options.threads, 1);
+  WASMD_RETURN_IF_ERROR(ValidateModule(module, threads));
+  WASMD_RETURN_IF_ERROR(CheckCancel(options));
+  WASMD_ASSIGN_OR_RETURN(
+      std::shared_ptr<LoadedModule> loaded,
+      LoadedModule::Create(env_, std::move(bytes), std::move(module), options.tier));
+  if (options.mode == CompileMode::kEager) {
+    WASMD_RETURN_IF_ERROR(loaded->CompileAll(
+        {.threads = threads, .cancel = options.cancel, .progress = options.progress}));
+  }
+  return loaded;
+}
+
+absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(std::vector<std::byte> bytes,
+                                                           const LoadOptions& options) const {
+  return Load(std::make_shared<const std::vector<std::byte>>(std::move(bytes)), options);
+}
+
+void Engine::PrepareThread() {
+  engine::PrepareThread();
+}
+
+}  // namespace wasmd::engine

@@ -1,0 +1,208 @@
+// FuncHandle::Call: values into registers and overflow cells, into wasm, and values, or what
+// stopped the guest, out again.
+#include <cinttypes>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "engine/abi/calling_convention.h"
+#include "engine/base/check.h"
+#include "engine/base/str_cat.h"
+#include "engine/code/code_map.h"
+#include "engine/code/module_code.h"
+#include "engine/runtime/instance.h"
+#include "engine/runtime/loaded_module_impl.h"
+#include "engine/runtime/store_impl.h"
+#include "engine/trap/entry.h"
+
+namespace wasmd::engine {
+namespace {
+
+absl::Status CheckArguments(const FuncType& type, std::span<const Value> args) {
+  if (args.size() != type.params.size()) {
+    return absl::InvalidArgumentError(
+        StrCat(args.size(), " arguments for a function of type ", ToString(type)));
+  }
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i].type != type.params[i]) {
+      return absl::InvalidArgumentError(StrCat("argument ", i, " is ", ToString(args[i]),
+                                               " for a function of type ", ToString(type)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void PlaceArguments(const FuncType& type, std::span<const Value> args, EntryFrame& frame) {
+  LocationAssigner params = LocationAssigner::Params();
+  for (size_t i = 0; i < args.size(); ++i) {
+    const ValueLocation at = params.Next(type.params[i]);
+    const bool is_32_bits = args[i].type == ValType::kI32 || args[i].type == ValType::kF32;
+    const uint64_t bits = is_32_bits ? args[i].bits & 0xffff'ffff : args[i].bits;
+    switch (at.kind) {
+      case ValueLocation::Kind::kGeneralReg:
+        frame.general[at.index] = bits;
+        break;
+      case ValueLocation::Kind::kFloatReg:
+        frame.floats[at.index] = {bits, args[i].hi};
+        break;
+      case ValueLocation::Kind::kOverflow:
+        frame.store->overflow[at.index] = {bits, args[i].hi};
+        break;
+    }
+  }
+}
+
+void TakeResults(const FuncType& type, const EntryFrame& frame, std::vector<Value>& results) {
+  results.clear();
+  LocationAssigner locations = LocationAssigner::Results();
+  for (const ValType result : type.results) {
+    const ValueLocation at = locations.Next(result);
+    switch (at.kind) {
+      case ValueLocation::Kind::kGeneralReg:
+        results.push_back(ReadCell({frame.general_results[at.index], 0}, result));
+        break;
+      case ValueLocation::Kind::kFloatReg:
+        results.push_back(ReadCell(frame.float_results[at.index], result));
+        break;
+      case ValueLocation::Kind::kOverflow:
+        results.push_back(ReadCell(frame.store->overflow[at.index], result));
+        break;
+    }
+  }
+}
+
+// A fault in generated code that is not a memory access out of bounds is a bug of ours, and nothing
+// after it can be trusted.
+[[noreturn]] void OurFault(const TrapRecord& record, const char* why) {
+  char message[160];
+  std::snprintf(message, sizeof(message),
+                "generated code faulted at pc 0x%" PRIx64 ", address 0x%" PRIx64 ": %s", record.pc,
+                record.fault_address, why);
+  CheckFailed(__FILE__, __LINE__, "fault in generated code", message);
+}
+
+// What stands at `pc` in generated code, or false: it is in one of our stubs.
+bool AddFrame(uint64_t pc, bool is_return_address, Backtrace& backtrace) {
+  const ModuleCode* code = CodeOwner(pc);
+  if (code == nullptr) {
+    return false;
+  }
+  const std::optional<ModuleCode::Location> location = code->Find(pc, is_return_address);
+  if (!location.has_value()) {
+    return false;
+  }
+  const auto& impl = *static_cast<const LoadedModule::Impl*>(code->owner());
+  const Module& module = impl.module();
+  std::string_view name = module.func_name(location->func_index);
+  if (name.empty()) {
+    name = impl.FirstExportOfFunc(location->func_index);
+  }
+  backtrace.frames.push_back(
+      {.module_name = std::string(module.names.module_name),
+       .func_index = location->func_index,
+       .func_name = std::string(name),
+       .wasm_offset = module.funcs[location->func_index].body_offset + location->wasm_offset});
+  return true;
+}
+
+Backtrace Symbolize(const TrapRecord& record, uint32_t max_frames) {
+  Backtrace backtrace;
+  if (max_frames == 0 || record.pc == 0) {
+    return backtrace;
+  }
+  AddFrame(record.pc, record.is_return_address, backtrace);
+  for (uint32_t i = 0; i < record.caller_count; ++i) {
+    if (backtrace.frames.size() == max_frames) {
+      backtrace.omitted_frames = record.caller_count - i;
+      break;
+    }
+    AddFrame(record.callers[i], true, backtrace);
+  }
+  backtrace.omitted_frames += record.omitted_callers;
+  return backtrace;
+}
+
+void CheckFault(const TrapRecord& record, const Store::Impl& store) {
+  const ModuleCode* code = CodeOwner(record.pc);
+  const std::optional<ModuleCode::Location> location =
+      code == nullptr ? std::nullopt : code->Find(record.pc, /*is_return_address=*/false);
+  if (!location.has_value() || !location->site.has_value() ||
+      location->site->trap != static_cast<uint8_t>(TrapCode::kMemoryOutOfBounds)) {
+    OurFault(record, "no access that may trap is there");
+  }
+  if (!store.OwnsMemoryAt(record.fault_address)) {
+    OurFault(record, "the address is in no memory of the store");
+  }
+}
+
+InterruptReason ReasonOf(const EntryFrame& frame) {
+  // The frame's own store, or an outer activation's on this thread: see wasmd_interrupt_handler.
+  uint32_t reason = frame.store->interrupt_requested.load(std::memory_order_relaxed);
+  for (const EntryFrame* outer = t_thread.activation; reason == 0 && outer != nullptr;
+       outer = outer->previous) {
+    reason = outer->store->interrupt_requested.load(std::memory_order_relaxed);
+  }
+  return static_cast<InterruptReason>(reason);
+}
+
+// The activation is over: t_thread is the outer one's again, t_thread.trap still this one's.
+Stop TakeStop(const EntryFrame& frame, Store::Impl& store) {
+  const TrapRecord& record = t_thread.trap;
+  std::string message = std::exchange(store.stop_message, {});
+  if (record.is_fault) {
+    CheckFault(record, store);
+  }
+  Backtrace backtrace = Symbolize(record, store.options.backtrace_frames);
+  TrapCode code = frame.trap_code;
+  if (code == TrapCode::kExit) {
+    return Exit{store.exit_code};
+  }
+  if (code == TrapCode::kInterrupt) {
+    const InterruptReason reason = ReasonOf(frame);
+    const bool has_run = record.pc != 0;
+    store.abandoned |= has_run;
+    if (store.context.stack_limit == 0) {
+      store.interrupt->Acknowledge();
+    }
+    if (reason != InterruptReason::kNone) {
+      return Interrupt{reason, store.abandoned, std::move(backtrace)};
+    }
+    code = TrapCode::kHostError;
+    message = "a host function says that it was interrupted, and nobody did";
+  }
+  if (message.empty()) {
+    message = std::string(ToString(code));
+  }
+  return Trap{code, std::move(message), std::move(backtrace)};
+}
+
+}  // namespace
+
+absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> args,
+                                               std::vector<Value>& results) const {
+  Store::Impl& store = store_->impl();
+  if (store.abandoned) {
+    return absl::FailedPreconditionError("the store was abandoned when its guest was interrupted");
+  }
+  if (absl::Status status = CheckArguments(*type_, args); !status.ok()) {
+    return status;
+  }
+  EntryFrame frame;
+  frame.code = ref_->code.load(std::memory_order_acquire);
+  frame.context = ref_->context;
+  frame.store = &store.context;
+  PlaceArguments(*type_, args, frame);
+  switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
+    case EntryResult::kReturned:
+      TakeResults(*type_, frame, results);
+      return Outcome<void>();
+    case EntryResult::kTrapped:
+      return Outcome<void>(TakeStop(frame, store));
+    case EntryResult::kUnknownStack:
+      return absl::FailedPreconditionError(
+          "the caller runs on a stack that is not its thread's own");
+  }
+  WASMD_UNREACHABLE();
+}
+
+}  // namespace wasmd::engine

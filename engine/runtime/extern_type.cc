@@ -1,0 +1,65 @@
+#include "engine/runtime/extern_type.h"
+
+#include <span>
+#include <string_view>
+
+#include "engine/base/check.h"
+#include "engine/base/str_cat.h"
+
+namespace wasmd::engine {
+namespace {
+
+std::string TypeList(std::string_view word, std::span<const ValType> types) {
+  if (types.empty()) {
+    return "";
+  }
+  std::string text = StrCat(" (", word);
+  for (const ValType type : types) {
+    StrAppend(&text, " ", ToString(type));
+  }
+  return text + ")";
+}
+
+std::string LimitsText(const Limits& limits) {
+  return limits.max.has_value() ? StrCat(limits.min, " ", *limits.max) : StrCat(limits.min);
+}
+
+struct Printer {
+  std::string operator()(const FuncType& type) const { return ToString(type); }
+  std::string operator()(const TableType& type) const {
+    return StrCat("(table ", LimitsText(type.limits), " ", ToString(type.element), ")");
+  }
+  std::string operator()(const MemoryType& type) const {
+    return StrCat("(memory ", LimitsText(type.limits), ")");
+  }
+  std::string operator()(const GlobalType& type) const {
+    return type.is_mutable ? StrCat("(global (mut ", ToString(type.type), "))")
+                           : StrCat("(global ", ToString(type.type), ")");
+  }
+};
+
+}  // namespace
+
+std::string ToString(const FuncType& type) {
+  return StrCat("(func", TypeList("param", type.params), TypeList("result", type.results), ")");
+}
+
+std::string ToString(const ExternType& type) {
+  return std::visit(Printer(), type);
+}
+
+ExternType ExternTypeOf(const Module& module, ExternKind kind, uint32_t index) {
+  switch (kind) {
+    case ExternKind::kFunc:
+      return module.func_type(index);
+    case ExternKind::kTable:
+      return module.tables[index].type;
+    case ExternKind::kMemory:
+      return module.memories[index].type;
+    case ExternKind::kGlobal:
+      return module.globals[index].type;
+  }
+  WASMD_UNREACHABLE();
+}
+
+}  // namespace wasmd::engine

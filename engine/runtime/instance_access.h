@@ -1,0 +1,37 @@
+// InstanceAccess: from what generated code holds to the objects behind it. Private to
+// engine/runtime.
+#ifndef WASMD_ENGINE_RUNTIME_INSTANCE_ACCESS_H_
+#define WASMD_ENGINE_RUNTIME_INSTANCE_ACCESS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/abi/instance_context.h"
+#include "engine/runtime/instance.h"
+
+namespace wasmd::engine {
+
+struct InstanceAccess {
+  static Instance& Of(InstanceContext* context) { return *context->instance; }
+  static LinearMemory& Memory(InstanceContext* context, uint32_t index) {
+    return *Of(context).memories_[index];
+  }
+  static TableInstance& Table(InstanceContext* context, uint32_t index) {
+    return *Of(context).tables_[index];
+  }
+  static std::vector<uint64_t>& Elems(InstanceContext* context, uint32_t index) {
+    return Of(context).elems_[index];
+  }
+  static std::vector<bool>& DataDropped(InstanceContext* context) {
+    return Of(context).data_dropped_;
+  }
+  static FuncRef& FuncRefOf(InstanceContext* context, uint32_t index) {
+    return Of(context).FuncRefOf(index);
+  }
+  // The function's code has been made.
+  static void SetCode(InstanceContext* context, uint32_t func_index, const void* code);
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_RUNTIME_INSTANCE_ACCESS_H_

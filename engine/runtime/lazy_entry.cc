@@ -1,0 +1,111 @@
+#include "engine/runtime/lazy_entry.h"
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "engine/abi/instance_context.h"
+#include "engine/code/code_map.h"
+#include "engine/runtime/instance_access.h"
+#include "engine/runtime/loaded_module_impl.h"
+#include "engine/runtime/store_impl.h"
+#include "engine/trap/entry.h"
+
+namespace wasmd::engine {
+
+extern "C" const void* wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept;
+
+#define WASMD_CTX_FUNC_TABLE 16
+#define WASMD_STUB_REGION_BYTES 8060928
+#define WASMD_COMPILE_ERROR 13
+static_assert(WASMD_CTX_FUNC_TABLE == kCtxFuncTable);
+static_assert(WASMD_STUB_REGION_BYTES == kStubRegionBytes);
+static_assert(WASMD_COMPILE_ERROR == static_cast<int>(TrapCode::kCompileError));
+static_assert(offsetof(CodeMap, base) == 0);
+
+#define WASMD_STRING_(x) #x
+#define WASMD_STRING(x) WASMD_STRING_(x)
+
+// First a look at the table: whoever copied the stub's address long ago (an importing instance, a
+// funcref) comes here though the function has been compiled since. All argument registers are kept;
+// the overflow cells nobody touches.
+asm(R"(
+  .text
+  .p2align 5
+  .globl wasmd_lazy_entry
+  .hidden wasmd_lazy_entry
+  .type wasmd_lazy_entry, @function
+wasmd_lazy_entry:
+  .cfi_startproc
+  movl %eax, %eax
+  movq )" WASMD_STRING(WASMD_CTX_FUNC_TABLE) R"((%rdi), %r11
+  movq (%r11,%rax,8), %r10
+  movq _ZN5wasmd6engine10g_code_mapE@GOTPCREL(%rip), %r11
+  movq (%r11), %r11
+  negq %r11
+  addq %r10, %r11
+  cmpq $)" WASMD_STRING(WASMD_STUB_REGION_BYTES) R"(, %r11
+  jb 1f
+  jmpq *%r10
+1:
+  pushq %rbp
+  .cfi_def_cfa_offset 16
+  .cfi_offset %rbp, -16
+  movq %rsp, %rbp
+  .cfi_def_cfa_register %rbp
+  subq $176, %rsp
+  movq %rdi, 0(%rsp)
+  movq %rsi, 8(%rsp)
+  movq %rdx, 16(%rsp)
+  movq %rcx, 24(%rsp)
+  movq %r8, 32(%rsp)
+  movq %r9, 40(%rsp)
+  movups %xmm0, 48(%rsp)
+  movups %xmm1, 64(%rsp)
+  movups %xmm2, 80(%rsp)
+  movups %xmm3, 96(%rsp)
+  movups %xmm4, 112(%rsp)
+  movups %xmm5, 128(%rsp)
+  movups %xmm6, 144(%rsp)
+  movups %xmm7, 160(%rsp)
+  movl %eax, %esi
+  callq wasmd_lazy_compile
+  movq 0(%rsp), %rdi
+  movq 8(%rsp), %rsi
+  movq 16(%rsp), %rdx
+  movq 24(%rsp), %rcx
+  movq 32(%rsp), %r8
+  movq 40(%rsp), %r9
+  movups 48(%rsp), %xmm0
+  movups 64(%rsp), %xmm1
+  movups 80(%rsp), %xmm2
+  movups 96(%rsp), %xmm3
+  movups 112(%rsp), %xmm4
+  movups 128(%rsp), %xmm5
+  movups 144(%rsp), %xmm6
+  movups 160(%rsp), %xmm7
+  leave
+  .cfi_def_cfa %rsp, 8
+  testq %rax, %rax
+  jz 2f
+  jmpq *%rax
+2:
+  movl $)" WASMD_STRING(WASMD_COMPILE_ERROR) R"(, %edi
+  jmp wasmd_raise_trap
+  .cfi_endproc
+  .size wasmd_lazy_entry, .-wasmd_lazy_entry
+)");
+
+// Null: it failed, and the store has the message.
+const void* wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept {
+  Instance& instance = InstanceAccess::Of(context);
+  const absl::StatusOr<const void*> code = instance.module().impl().EnsureCompiled(func_index);
+  if (!code.ok()) {
+    instance.store().impl().stop_message = std::string(code.status().message());
+    return nullptr;
+  }
+  InstanceAccess::SetCode(context, func_index, *code);
+  return *code;
+}
+
+}  // namespace wasmd::engine

@@ -1,0 +1,67 @@
+// An unshared linear memory with 64 KiB pages: one address-space reservation of which a prefix is
+// readable and writable.
+//
+//   base()              base() + size_bytes()           base() + kReservationBytes
+//     |---- accessible ----|------------- PROT_NONE ------------|
+//
+// For a 32-bit memory, generated code adds a u32 index and a u32 offset to base() and checks
+// nothing; the reservation covers every such sum plus the widest access (16 bytes). An access past
+// size_bytes() faults, and engine/trap/handler_inside.cc makes it TrapCode::kMemoryOutOfBounds.
+//
+// Thread-compatible. base() is constant for the object's lifetime. Spec: syntax-meminst
+#ifndef WASMD_ENGINE_RUNTIME_LINEAR_MEMORY_H_
+#define WASMD_ENGINE_RUNTIME_LINEAR_MEMORY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+
+#include "engine/abi/instance_context.h"
+#include "engine/platform/virtual_memory.h"
+#include "engine/runtime/quota.h"
+#include "engine/wasm/types.h"
+
+namespace wasmd::engine {
+
+class LinearMemory {
+ public:
+  static constexpr uint64_t kReservationBytes = (uint64_t{8} << 30) + kWasmPageBytes;
+
+  // Reserves address space and commits the type's minimum, zero-filled.
+  // kResourceExhausted: the quota or the process's address space is spent.
+  static absl::StatusOr<std::unique_ptr<LinearMemory>> Create(const MemoryType& type, Quota& quota);
+  LinearMemory(const LinearMemory&) = delete;
+  LinearMemory& operator=(const LinearMemory&) = delete;
+  ~LinearMemory();
+
+  // Adds `delta_pages` wasm pages and returns the old size in wasm pages. Returns nullopt, and
+  // changes nothing, where the type's maximum, the quota or the system forbids it. Spec:
+  // exec-memory.grow
+  std::optional<uint64_t> Grow(uint64_t delta_pages);
+
+  const MemoryType& type() const { return type_; }
+  // The declared type with the size of now as its minimum: what an import is matched with. Spec:
+  // match-memtype
+  MemoryType current_type() const;
+  std::byte* base() const { return context_.base; }
+  uint64_t size_bytes() const { return context_.size_bytes; }
+  bool Reserves(uint64_t address) const {
+    return reservation_.Contains(reinterpret_cast<const void*>(address));
+  }
+  // What generated code sees.
+  MemoryContext& context() { return context_; }
+
+ private:
+  LinearMemory(const MemoryType& type, Quota& quota, Reservation reservation);
+  MemoryContext context_;
+  const MemoryType type_;
+  Quota& quota_;
+  Reservation reservation_;
+};
+
+}  // namespace wasmd::engine
+
+#endif  // WASMD_ENGINE_RUNTIME_LINEAR_MEMORY_H_

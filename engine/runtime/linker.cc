@@ -1,0 +1,379 @@
+// Linking and instantiation. Everything that can fail for want of resources happens on the side,
+// before the store is touched: an instantiation that fails leaves nothing behind. Once a segment
+// may have run, the instance stays in the store, since shared tables may hold its functions.
+#include "engine/runtime/linker.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "engine/abi/builtins.h"
+#include "engine/base/check.h"
+#include "engine/base/status_macros.h"
+#include "engine/base/str_cat.h"
+#include "engine/runtime/lazy_entry.h"
+#include "engine/runtime/loaded_module_impl.h"
+#include "engine/runtime/store_impl.h"
+#include "engine/trap/entry.h"
+
+namespace wasmd::engine {
+namespace {
+
+constexpr size_t kMaxUnknownImportsTold = 20;
+
+// Spec: match-limits
+bool LimitsMatch(const Limits& have, const Limits& want) {
+  return have.min >= want.min &&
+         (!want.max.has_value() || (have.max.has_value() && *have.max <= *want.max));
+}
+
+// Spec: match-externtype
+struct Matcher {
+  const ExternType& have;
+  bool operator()(const FuncType& want) const { return std::get<FuncType>(have) == want; }
+  bool operator()(const TableType& want) const {
+    const auto& table = std::get<TableType>(have);
+    return table.element == want.element && LimitsMatch(table.limits, want.limits);
+  }
+  bool operator()(const MemoryType& want) const {
+    return LimitsMatch(std::get<MemoryType>(have).limits, want.limits);
+  }
+  bool operator()(const GlobalType& want) const { return std::get<GlobalType>(have) == want; }
+};
+
+bool Matches(const ExternType& have, const ExternType& want) {
+  return have.index() == want.index() && std::visit(Matcher{have}, want);
+}
+
+}  // namespace
+
+void Linker::DefineFunc(std::string_view module, std::string_view name, FuncType type,
+                        HostCallback callback) {
+  definitions_.insert_or_assign(
+      std::make_pair(std::string(module), std::string(name)),
+      HostDefinition{std::move(type), std::make_shared<const HostCallback>(std::move(callback))});
+}
+
+void Linker::Define(std::string_view module, std::string_view name, Extern value) {
+  definitions_.insert_or_assign(std::make_pair(std::string(module), std::string(name)), value);
+}
+
+void Linker::DefineInstance(std::string_view module, Instance& instance) {
+  for (const Export& item : instance.module().module().exports) {
+    Define(module, item.name, *instance.FindExport(item.name));
+  }
+}
+
+const Linker::Definition* Linker::Find(std::string_view module, std::string_view name) const {
+  const auto found = definitions_.find(std::make_pair(std::string(module), std::string(name)));
+  return found == definitions_.end() ? nullptr : &found->second;
+}
+
+absl::Status Linker::CheckImports(const LoadedModule& module) const {
+  const Module& wanted = module.module();
+  std::string unknown;
+  size_t unknown_count = 0;
+  for (const Import& item : wanted.imports) {
+    if (Find(item.module, item.name) == nullptr && ++unknown_count <= kMaxUnknownImportsTold) {
+      StrAppend(&unknown, unknown.empty() ? "" : ", ", item.module, ".", item.name, " ",
+                ToString(ExternTypeOf(wanted, item.kind, item.index)));
+    }
+  }
+  if (unknown_count != 0) {
+    if (unknown_count > kMaxUnknownImportsTold) {
+      StrAppend(&unknown, " and ", unknown_count - kMaxUnknownImportsTold, " more");
+    }
+    return absl::InvalidArgumentError(StrCat("unknown import ", unknown));
+  }
+  for (const Import& item : wanted.imports) {
+    const Definition& definition = *Find(item.module, item.name);
+    const ExternType want = ExternTypeOf(wanted, item.kind, item.index);
+    const auto* host = std::get_if<HostDefinition>(&definition);
+    const ExternType have =
+        host != nullptr ? ExternType(host->type) : TypeOf(std::get<Extern>(definition));
+    if (!Matches(have, want)) {
+      return absl::InvalidArgumentError(StrCat("incompatible import type of ", item.module, ".",
+                                               item.name, ": the module wants ", ToString(want),
+                                               ", there is ", ToString(have)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Builds one instance.
+class Instantiator {
+ public:
+  Instantiator(Store& store, std::shared_ptr<LoadedModule> module)
+      : store_(store),
+        impl_(store.impl()),
+        code_(module->impl()),
+        module_(code_.module()),
+        layout_(code_.layout()),
+        owned_instance_(new Instance(store, std::move(module))),
+        instance_(owned_instance_.get()) {}
+
+  absl::Status Build(const Linker& linker);
+  // Hands everything to the store, then runs active segments and the start function. Spec:
+  // exec-instantiation
+  absl::StatusOr<Instantiation> Run();
+
+ private:
+  absl::Status AllocateContext();
+  absl::Status LinkImports(const Linker& linker);
+  void LinkFunc(const Linker::Definition& definition);
+  absl::Status MakeTables();
+  absl::Status MakeMemories();
+  void MakeGlobals();
+  void MakeElems();
+  uint64_t Evaluate(const ConstExpr& expr);
+  // kNone, or how it trapped.
+  TrapCode RunSegments();
+  // A word of the context, at `offset`.
+  template <typename T>
+  T& At(uint32_t offset) {
+    return *reinterpret_cast<T*>(reinterpret_cast<std::byte*>(instance_->context_.get()) + offset);
+  }
+
+  Store& store_;
+  Store::Impl& impl_;
+  LoadedModule::Impl& code_;
+  const Module& module_;
+  const ContextLayout& layout_;
+  std::vector<std::unique_ptr<HostBinding>> bindings_;
+  std::vector<std::unique_ptr<TableInstance>> tables_;
+  std::vector<std::unique_ptr<LinearMemory>> memories_;
+  std::unique_ptr<Instance>
+      owned_instance_;  // Goes before what it refers to. Null once it is the store's.
+  Instance* const instance_;
+};
+
+absl::Status Instantiator::AllocateContext() {
+  void* memory = std::aligned_alloc(alignof(Cell), layout_.total_bytes());
+  instance_->func_refs_.reset(
+      static_cast<FuncRef*>(std::calloc(module_.funcs.size() + 1, sizeof(FuncRef))));
+  if (memory == nullptr || instance_->func_refs_ == nullptr) {
+    std::free(memory);
+    return absl::ResourceExhaustedError("no memory for an instance");
+  }
+  std::memset(memory, 0, layout_.total_bytes());
+  auto* context = new (memory) InstanceContext();
+  instance_->context_.reset(context);
+  context->store = &impl_.context;
+  context->func_table = code_.func_table();
+  context->type_ids = code_.type_ids().data();
+  context->builtins = kBuiltinTable;
+  context->raise_trap = reinterpret_cast<const void*>(&wasmd_raise_trap);
+  context->lazy_entry = reinterpret_cast<const void*>(&wasmd_lazy_entry);
+  context->instance = instance_;
+  return absl::OkStatus();
+}
+
+void Instantiator::LinkFunc(const Linker::Definition& definition) {
+  FuncRef* ref = nullptr;
+  if (const auto* host = std::get_if<Linker::HostDefinition>(&definition)) {
+    bindings_.push_back(
+        std::make_unique<HostBinding>(store_, instance_, host->type, host->callback));
+    ref = &bindings_.back()->ref();
+  } else {
+    ref = std::get<FuncHandle>(std::get<Extern>(definition)).ref();
+  }
+  auto& cell = At<ImportedFunc>(
+      layout_.imported_func(static_cast<uint32_t>(instance_->imported_funcs_.size())));
+  cell.code = ref->code.load(std::memory_order_relaxed);
+  cell.context = ref->context;
+  instance_->imported_funcs_.push_back(ref);
+}
+
+absl::Status Instantiator::LinkImports(const Linker& linker) {
+  for (const Import& item : module_.imports) {
+    const Linker::Definition& definition = *linker.Find(item.module, item.name);
+    if (const auto* value = std::get_if<Extern>(&definition)) {
+      const Store& owner =
+          std::visit([](const auto& handle) -> const Store& { return handle.store(); }, *value);
+      if (&owner != &store_) {
+        return absl::InvalidArgumentError(
+            StrCat("import ", item.module, ".", item.name, " belongs to another store"));
+      }
+    }
+    switch (item.kind) {
+      case ExternKind::kFunc:
+        LinkFunc(definition);
+        break;
+      case ExternKind::kTable:
+        instance_->tables_.push_back(&std::get<TableHandle>(std::get<Extern>(definition)).table());
+        break;
+      case ExternKind::kMemory:
+        instance_->memories_.push_back(
+            &std::get<MemoryHandle>(std::get<Extern>(definition)).memory());
+        break;
+      case ExternKind::kGlobal: {
+        GlobalInstance& global = std::get<GlobalHandle>(std::get<Extern>(definition)).global();
+        At<Cell*>(layout_.global(static_cast<uint32_t>(instance_->globals_.size()))) = global.cell;
+        instance_->globals_.push_back(&global);
+        break;
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Instantiator::MakeTables() {
+  for (size_t i = instance_->tables_.size(); i < module_.tables.size(); ++i) {
+    WASMD_ASSIGN_OR_RETURN(std::unique_ptr<TableInstance> table,
+                           TableInstance::Create(module_.tables[i].type, 0, impl_.table_quota));
+    instance_->tables_.push_back(table.get());
+    tables_.push_back(std::move(table));
+  }
+  for (uint32_t i = 0; i < instance_->tables_.size(); ++i) {
+    At<TableContext*>(layout_.table_pointer(i)) = &instance_->tables_[i]->context();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Instantiator::MakeMemories() {
+  for (size_t i = instance_->memories_.size(); i < module_.memories.size(); ++i) {
+    WASMD_ASSIGN_OR_RETURN(std::unique_ptr<LinearMemory> memory,
+                           LinearMemory::Create(module_.memories[i].type, impl_.memory_quota));
+    instance_->memories_.push_back(memory.get());
+    memories_.push_back(std::move(memory));
+  }
+  for (uint32_t i = 0; i < instance_->memories_.size(); ++i) {
+    At<MemoryContext*>(layout_.memory_pointer(i)) = &instance_->memories_[i]->context();
+  }
+  if (!instance_->memories_.empty()) {
+    instance_->context_->memory_base = instance_->memories_[0]->base();
+  }
+  return absl::OkStatus();
+}
+
+// Spec: exec-expr. Only imported globals can be got: validation has seen to it.
+uint64_t Instantiator::Evaluate(const ConstExpr& expr) {
+  switch (expr.kind) {
+    case ConstExpr::Kind::kConst:
+      return expr.bits;
+    case ConstExpr::Kind::kGlobalGet:
+      return instance_->globals_[expr.index]->cell->lo;
+    case ConstExpr::Kind::kRefNull:
+      return 0;
+    case ConstExpr::Kind::kRefFunc:
+      return reinterpret_cast<uint64_t>(&instance_->FuncRefOf(expr.index));
+  }
+  WASMD_UNREACHABLE();
+}
+
+void Instantiator::MakeGlobals() {
+  const size_t imported = instance_->globals_.size();
+  instance_->own_globals_.reserve(module_.globals.size() -
+                                  imported);  // Pointers to them are given out.
+  for (size_t i = imported; i < module_.globals.size(); ++i) {
+    Cell& cell = At<Cell>(layout_.global(static_cast<uint32_t>(i)));
+    cell.lo = Evaluate(module_.globals[i].init);
+    instance_->own_globals_.push_back({module_.globals[i].type, &cell});
+    instance_->globals_.push_back(&instance_->own_globals_.back());
+  }
+}
+
+void Instantiator::MakeElems() {
+  instance_->elems_.resize(module_.elems.size());
+  for (size_t i = 0; i < module_.elems.size(); ++i) {
+    if (module_.elems[i].mode != ElemSegment::Mode::kPassive) {
+      continue;  // Active ones go straight to their tables; declarative ones are dropped at once.
+    }
+    instance_->elems_[i].reserve(module_.elems[i].init.size());
+    for (const ConstExpr& expr : module_.elems[i].init) {
+      instance_->elems_[i].push_back(Evaluate(expr));
+    }
+  }
+  instance_->data_dropped_.resize(module_.datas.size());
+}
+
+absl::Status Instantiator::Build(const Linker& linker) {
+  if (impl_.instances.size() >= impl_.options.instances) {
+    return absl::ResourceExhaustedError(
+        StrCat("the store has ", impl_.options.instances, " instances, its limit"));
+  }
+  WASMD_RETURN_IF_ERROR(AllocateContext());
+  WASMD_RETURN_IF_ERROR(LinkImports(linker));
+  WASMD_RETURN_IF_ERROR(MakeTables());
+  WASMD_RETURN_IF_ERROR(MakeMemories());
+  MakeGlobals();
+  MakeElems();
+  return absl::OkStatus();
+}
+
+TrapCode Instantiator::RunSegments() {
+  for (const ElemSegment& segment : module_.elems) {
+    if (segment.mode != ElemSegment::Mode::kActive) {
+      continue;
+    }
+    TableInstance& table = *instance_->tables_[segment.table_index];
+    const uint64_t offset = Evaluate(segment.offset) & 0xffff'ffff;
+    if (offset > table.size() || segment.init.size() > table.size() - offset) {
+      return TrapCode::kTableOutOfBounds;
+    }
+    for (size_t i = 0; i < segment.init.size(); ++i) {
+      table.elements()[offset + i] = Evaluate(segment.init[i]);
+    }
+  }
+  for (size_t i = 0; i < module_.datas.size(); ++i) {
+    const DataSegment& segment = module_.datas[i];
+    if (!segment.is_active) {
+      continue;
+    }
+    LinearMemory& memory = *instance_->memories_[segment.memory_index];
+    const uint64_t offset = Evaluate(segment.offset) & 0xffff'ffff;
+    if (offset > memory.size_bytes() || segment.bytes_size > memory.size_bytes() - offset) {
+      return TrapCode::kMemoryOutOfBounds;
+    }
+    if (segment.bytes_size != 0) {
+      std::memcpy(memory.base() + offset, module_.bytes.data() + segment.bytes_offset,
+                  segment.bytes_size);
+    }
+    instance_->data_dropped_[i] = true;
+  }
+  return TrapCode::kNone;
+}
+
+absl::StatusOr<Instantiation> Instantiator::Run() {
+  for (auto& binding : bindings_) {
+    impl_.bindings.push_back(std::move(binding));
+  }
+  for (auto& table : tables_) {
+    impl_.tables.push_back(std::move(table));
+  }
+  for (auto& memory : memories_) {
+    impl_.memories.push_back(std::move(memory));
+  }
+  Instance* const instance = instance_;
+  impl_.instances.push_back(std::move(owned_instance_));
+  if (const TrapCode code = RunSegments(); code != TrapCode::kNone) {
+    return Instantiation{nullptr, Outcome<void>(Trap{code, std::string(ToString(code)), {}})};
+  }
+  if (module_.start.has_value()) {
+    const FuncHandle start(store_, instance->FuncRefOf(*module_.start),
+                           module_.func_type(*module_.start));
+    std::vector<Value> no_results;
+    WASMD_ASSIGN_OR_RETURN(Outcome<void> outcome, start.Call({}, no_results));
+    if (!outcome.ok()) {
+      return Instantiation{nullptr, std::move(outcome)};
+    }
+  }
+  return Instantiation{instance, Outcome<void>()};
+}
+
+absl::StatusOr<Instantiation> Linker::Instantiate(Store& store,
+                                                  std::shared_ptr<LoadedModule> module) const {
+  WASMD_CHECK(&module->impl().env() == store.impl().env.get(),
+              "a module and a store of one engine");
+  if (store.is_abandoned()) {
+    return absl::FailedPreconditionError("the store was abandoned when its guest was interrupted");
+  }
+  WASMD_RETURN_IF_ERROR(CheckImports(*module));
+  Instantiator instantiator(store, std::move(module));
+  WASMD_RETURN_IF_ERROR(instantiator.Build(*this));
+  return instantiator.Run();
+}
+
+}  // namespace wasmd::engine
