@@ -226,12 +226,12 @@ void Parser::AddOther() {
 }
 
 absl::StatusOr<CommandLine> Parser::Parse(std::vector<std::string> words) {
-  // A program's own arguments stay as they are: CLI11 hands them on whole.
-  if (!words.empty() && words.front() == "call") {
-    for (std::string& word : words) {
-      if (IsNegativeNumber(word)) {
-        word.insert(word.begin(), kNotAnOption);
-      }
+  // Of a program's own arguments CLI11 makes nothing: the first word that is no option ends ours.
+  // But it would take `--` for the end of `run` itself.
+  const std::string_view command = words.empty() ? std::string_view() : words.front();
+  for (std::string& word : words) {
+    if ((command == "call" && IsNegativeNumber(word)) || (command == "run" && word == "--")) {
+      word.insert(word.begin(), kNotAnOption);
     }
   }
   std::reverse(words.begin(), words.end());
@@ -251,7 +251,10 @@ absl::StatusOr<CommandLine> Parser::Parse(std::vector<std::string> words) {
 }
 
 absl::StatusOr<RunArguments> Parser::RunResult() {
-  std::vector<std::string> rest = run_->remaining();
+  std::vector<std::string> rest;
+  for (std::string& word : run_->remaining()) {
+    rest.push_back(Unmark(std::move(word)));
+  }
   if (!rest.empty() && rest.front() == "--") {
     rest.erase(rest.begin());
   } else if (!rest.empty() && rest.front().size() > 1 && rest.front()[0] == '-') {

@@ -102,7 +102,7 @@ std::string DefaultAddress() {
   if (const char* folder = std::getenv("XDG_RUNTIME_DIR"); folder != nullptr && *folder == '/') {
     return Cat("unix:", folder, "/wasmd.sock");
   }
-  return Cat("unix:/tmp/wasmd-", getuid(), "/wasmd.sock");
+  return Cat("unix:/tmp/wasmd-", getuid(), ".sock");
 }
 
 }  // namespace wasmd::client

@@ -27,8 +27,9 @@ struct Address {
 // kInvalidArgument: not an address; the message says what one looks like.
 absl::StatusOr<Address> ParseAddress(std::string_view text);
 
-// $WASMD_ADDR; else unix:$XDG_RUNTIME_DIR/wasmd.sock; else unix:/tmp/wasmd-<uid>/wasmd.sock. The
-// last one's folder is for this user alone, and Connect refuses it if somebody else made it.
+// $WASMD_ADDR; else unix:$XDG_RUNTIME_DIR/wasmd.sock; else unix:/tmp/wasmd-<uid>.sock, as wasmd
+// itself has it. Anybody can make the last one: Connect refuses it if it is not this user's or
+// root's.
 std::string DefaultAddress();
 
 }  // namespace wasmd::client

@@ -42,19 +42,16 @@ constexpr int kMaxResponseBytes = 64 << 20;
 // What ends a session over TCP may take so long when its Client goes.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
 
-// The default address's folder in /tmp can be made by anybody: whoever did so would see our modules
-// and files.
-absl::Status CheckFallbackFolder(const Address& address) {
-  const std::string folder = Cat("/tmp/wasmd-", getuid());
+// The default address in /tmp can be made by anybody: whoever did so would see our modules and
+// files.
+absl::Status CheckFallbackOwner(const Address& address) {
   struct stat info{};
-  if (!address.path.starts_with(folder + "/") || lstat(folder.c_str(), &info) != 0) {
+  if (address.path != Cat("/tmp/wasmd-", getuid(), ".sock") ||
+      lstat(address.path.c_str(), &info) != 0 || info.st_uid == getuid() || info.st_uid == 0) {
     return absl::OkStatus();
   }
-  if (!S_ISDIR(info.st_mode) || (info.st_uid != getuid() && info.st_uid != 0)) {
-    return absl::PermissionDeniedError(
-        Cat(folder, " belongs to somebody else; name another address"));
-  }
-  return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      Cat(address.ToString(), " belongs to somebody else; name another address"));
 }
 
 }  // namespace
@@ -80,7 +77,7 @@ absl::StatusOr<std::shared_ptr<Core>> Core::Connect(std::string_view address,
   if (!where.ok()) {
     return where.status();
   }
-  if (absl::Status status = CheckFallbackFolder(*where); !status.ok()) {
+  if (absl::Status status = CheckFallbackOwner(*where); !status.ok()) {
     return status;
   }
   // Connecting here rather than in gRPC has the error at once and in its own words, and spares the
