@@ -49,14 +49,16 @@ class LoadedModule::Impl::CompilerLease {
   // The caller has claimed the function in compiling_.
   absl::StatusOr<const void*> Compile(uint32_t func_index) {
     const auto begin = std::chrono::steady_clock::now();
-    absl::Status status = compiler_->CompileFunction(func_index, output_);
-    absl::StatusOr<const void*> code = std::move(status);
-    if (code.status().ok()) {
+    const absl::Status status = compiler_->CompileFunction(func_index, output_);
+    absl::StatusOr<const void*> code = nullptr;
+    if (status.ok()) {
       code = impl_.code_.Append(func_index, output_.code, output_.sites);
-    } else if (absl::IsInvalidArgument(code.status())) {
+    } else if (absl::IsInvalidArgument(status)) {
       // Bodies are validated before.
       code = absl::InternalError(
-          StrCat("the compiler refuses a validated function: ", code.status().message()));
+          StrCat("the compiler refuses a validated function: ", status.message()));
+    } else {
+      code = status;
     }
     if (code.ok()) {
       // Pairs with the acquire in is_compiled and in generated code (every load on x86 is one).
