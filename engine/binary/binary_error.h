@@ -18,8 +18,8 @@ namespace wasmd::engine {
 
 class BinaryError {
  public:
-  bool ok() const { return code_ == absl::StatusCode::kOk; }
-  uint32_t offset() const { return offset_; }
+  [[nodiscard]] bool ok() const { return code_ == absl::StatusCode::kOk; }
+  [[nodiscard]] uint32_t offset() const { return offset_; }
 
   // The first error stays; later ones are its consequences. `offset` counts from the start of the
   // module. kInvalidArgument: the module is malformed or invalid.

@@ -26,15 +26,15 @@ class ByteReader {
   // Reads [begin, end) of `bytes`, which is the whole module; offsets count from its start.
   ByteReader(std::span<const std::byte> bytes, uint32_t begin, uint32_t end, BinaryError& error);
 
-  bool ok() const { return error_->ok(); }
-  uint32_t offset() const { return static_cast<uint32_t>(pos_ - begin_); }
-  uint32_t remaining() const { return static_cast<uint32_t>(end_ - pos_); }
-  bool at_end() const { return pos_ == end_; }
+  [[nodiscard]] bool ok() const { return error_->ok(); }
+  [[nodiscard]] uint32_t offset() const { return static_cast<uint32_t>(pos_ - begin_); }
+  [[nodiscard]] uint32_t remaining() const { return static_cast<uint32_t>(end_ - pos_); }
+  [[nodiscard]] bool at_end() const { return pos_ == end_; }
   BinaryError& error() { return *error_; }
 
   uint8_t U8();
   // The next byte, not consumed; 0 at the end.
-  uint8_t Peek() const { return at_end() ? 0 : *pos_; }
+  [[nodiscard]] uint8_t Peek() const { return at_end() ? 0 : *pos_; }
   uint32_t U32() { return Leb<uint32_t, 32>(); }
   int32_t S32() { return Leb<int32_t, 32>(); }
   int64_t S64() { return Leb<int64_t, 64>(); }

@@ -171,7 +171,7 @@ class ModuleDecoder {
       reader.error().BeyondLimit(at, what, count, limit_name, limit);
     }
   }
-  bool ok() const { return error_.ok(); }
+  [[nodiscard]] bool ok() const { return error_.ok(); }
 
   std::span<const std::byte> bytes_;
   Module module_;
@@ -601,8 +601,10 @@ void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opc
   }
   const std::string name = IsOpcodePrefix(opcode) ? absl::StrFormat("%02x %02x", opcode, sub)
                                                   : absl::StrFormat("%02x", opcode);
+  // Any number is a value of the enum, whose underlying type is fixed.
   const bool is_known =
       sub < 0x1'0000 &&
+      // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange)
       FindOpcode(static_cast<Opcode>(IsOpcodePrefix(opcode) ? uint32_t{opcode} << 16 | sub
                                                             : uint32_t{opcode})) != nullptr;
   if (is_known) {

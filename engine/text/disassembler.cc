@@ -117,7 +117,7 @@ class DisassemblySink : public NullSink {
     absl::StrAppendFormat(&text_, " align=%d", uint32_t{1} << memarg.align);
   }
   // With a space before it.
-  std::string NameOf(uint32_t func_index) const {
+  [[nodiscard]] std::string NameOf(uint32_t func_index) const {
     const std::string_view name = module_.func_name(func_index);
     return name.empty() ? std::string() : absl::StrFormat(" $%s", name);
   }

@@ -57,7 +57,7 @@ struct MemArg {
 // The sink that ignores everything; also the complete list of members.
 struct NullSink {
   static constexpr bool kWantsUnreachable = false;
-  bool failed() const { return false; }
+  [[nodiscard]] bool failed() const { return false; }
 
   // `locals` has the parameters first, then the declared locals. Called before any instruction.
   void OnBegin(const FuncType& /*type*/, std::span<const ValType> /*locals*/) {}

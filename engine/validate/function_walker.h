@@ -66,7 +66,7 @@ class FunctionWalkerBase {
   // and byte offset; kAborted: the sink stopped the walk and knows why.
   absl::Status error() const;
   // Of the instruction that is being visited, in the module's bytes.
-  uint32_t offset() const { return OffsetOf(instruction_); }
+  [[nodiscard]] uint32_t offset() const { return OffsetOf(instruction_); }
 
  protected:
   FunctionWalkerBase(const Module& module, uint32_t func_index, WalkerScratch& scratch);
@@ -250,7 +250,7 @@ class FunctionWalkerBase {
     }
   }
 
-  [[gnu::always_inline]] bool TopIs(std::span<const ValType> types) const {
+  [[gnu::always_inline]] [[nodiscard]] bool TopIs(std::span<const ValType> types) const {
     const ValType* at = top_ - types.size();
     if (types.size() > 8) {
       return std::memcmp(at, types.data(), types.size_bytes()) == 0;

@@ -41,7 +41,7 @@ class ParallelValidation {
     chunk_starts_.push_back(static_cast<uint32_t>(module.funcs.size()));
   }
 
-  int chunk_count() const { return static_cast<int>(chunk_starts_.size() - 1); }
+  [[nodiscard]] int chunk_count() const { return static_cast<int>(chunk_starts_.size() - 1); }
 
   // Takes chunks until there are none or one before them is bad. Chunks are taken in order, so that
   // whoever finds an error, all functions before it are looked at by somebody.

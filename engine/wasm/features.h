@@ -48,14 +48,12 @@ constexpr std::string_view ToString(Feature feature) {
 }
 
 constexpr bool IsSupported(Feature feature) {
-  switch (feature) {
-#define FEATURE(name, text, supported) \
-  case Feature::k##name:               \
-    return supported;
-    WASMD_FEATURES(FEATURE)
+  constexpr bool kSupported[] = {
+#define FEATURE(name, text, supported) supported,
+      WASMD_FEATURES(FEATURE)
 #undef FEATURE
-  }
-  return false;
+  };
+  return kSupported[static_cast<uint8_t>(feature)];
 }
 
 }  // namespace wasmd::engine

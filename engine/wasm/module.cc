@@ -1,6 +1,6 @@
 #include "engine/wasm/module.h"
 
-#include <algorithm>
+#include <algorithm>  // NOLINT(misc-include-cleaner): std::ranges::lower_bound
 #include <cstdint>
 #include <string_view>
 #include <utility>

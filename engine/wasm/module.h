@@ -123,15 +123,17 @@ struct Module {
   uint32_t imported_globals = 0;
   uint64_t code_section_bytes = 0;
 
-  const FuncType& func_type(uint32_t func_index) const {
+  [[nodiscard]] const FuncType& func_type(uint32_t func_index) const {
     return types[funcs[func_index].type_index];
   }
-  std::span<const std::byte> func_body(uint32_t func_index) const {
+  [[nodiscard]] std::span<const std::byte> func_body(uint32_t func_index) const {
     return bytes.subspan(funcs[func_index].body_offset, funcs[func_index].body_bytes);
   }
-  bool is_imported_func(uint32_t func_index) const { return func_index < imported_funcs; }
+  [[nodiscard]] bool is_imported_func(uint32_t func_index) const {
+    return func_index < imported_funcs;
+  }
   // The name section's name, or empty. O(log n).
-  std::string_view func_name(uint32_t func_index) const;
+  [[nodiscard]] std::string_view func_name(uint32_t func_index) const;
 };
 
 }  // namespace wasmd::engine

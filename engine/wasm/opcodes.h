@@ -47,6 +47,7 @@ enum class Immediate : uint8_t {
   kTableCopy,  // destination tableidx, source tableidx
 };
 
+// In the order of the table's columns. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct OpcodeInfo {
   Opcode op;
   std::string_view text;

@@ -7,10 +7,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "engine/base/check.h"
 #include "engine/binary/decode_module.h"
 #include "engine/text/disassembler.h"
 #include "engine/text/print.h"
+#include "engine/validate/function_walker.h"
 #include "engine/validate/validate.h"
 #include "engine/wasm/module.h"
 

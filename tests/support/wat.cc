@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <wabt/binary-writer.h>
+#include <wabt/common.h>
 #include <wabt/error-formatter.h>
 #include <wabt/error.h>
 #include <wabt/feature.h>
@@ -15,6 +16,8 @@
 #include <wabt/stream.h>
 #include <wabt/wast-lexer.h>
 #include <wabt/wast-parser.h>
+
+#include "tests/support/wasm_builder.h"
 
 namespace wasmd::engine {
 namespace {

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <ios>
 #include <iterator>
 #include <memory>
 #include <set>
@@ -30,7 +31,7 @@ namespace wasmd::engine {
 namespace {
 
 void BenchDecode(benchmark::State& state, const Bytes& bytes) {
-  for (auto _ : state) {
+  for (auto _ : state) {  // NOLINT(clang-analyzer-deadcode.DeadStores)
     absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
     if (!module.ok()) {
       state.SkipWithError(module.status().ToString().c_str());
@@ -47,7 +48,7 @@ void BenchValidate(benchmark::State& state, const Bytes& bytes) {
     state.SkipWithError(module.status().ToString().c_str());
     return;
   }
-  for (auto _ : state) {
+  for (auto _ : state) {  // NOLINT(clang-analyzer-deadcode.DeadStores)
     if (const absl::Status status = ValidateModule(*module, 1); !status.ok()) {
       state.SkipWithError(status.ToString().c_str());
       return;
@@ -73,8 +74,10 @@ Bytes MadeUpModule() {
 }
 
 std::set<std::filesystem::path> RealModules() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread.
   const char* folder = std::getenv("WASMD_PROGRAMS");
   const char* home = std::getenv("HOME");
+  // NOLINTEND(concurrency-mt-unsafe)
   const std::filesystem::path path = folder != nullptr ? std::filesystem::path(folder)
                                      : home != nullptr
                                          ? std::filesystem::path(home) / ".cache/wasmd/programs"
@@ -89,7 +92,7 @@ std::set<std::filesystem::path> RealModules() {
   return modules;
 }
 
-void Register(const std::string& name, std::shared_ptr<const Bytes> bytes) {
+void Register(const std::string& name, const std::shared_ptr<const Bytes>& bytes) {
   benchmark::RegisterBenchmark(("decode/" + name).c_str(), [bytes](benchmark::State& state) {
     BenchDecode(state, *bytes);
   })->Unit(benchmark::kMillisecond);
@@ -109,7 +112,7 @@ bool RegisterAll() {
   return true;
 }
 
-[[maybe_unused]] const bool kIsRegistered = RegisterAll();
+[[maybe_unused]] const bool is_registered = RegisterAll();
 
 }  // namespace
 }  // namespace wasmd::engine

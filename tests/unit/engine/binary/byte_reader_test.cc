@@ -19,7 +19,7 @@ class ByteReaderTest : public testing::Test {
     bytes_ = bytes;
     return {AsBytes(bytes_), 0, static_cast<uint32_t>(bytes_.size()), error_};
   }
-  std::string Message() const { return std::string(error_.ToStatus().message()); }
+  [[nodiscard]] std::string Message() const { return std::string(error_.ToStatus().message()); }
 
   Bytes bytes_;
   BinaryError error_;

@@ -37,7 +37,9 @@ std::string Invalid(std::string_view message) {
   return "INVALID_ARGUMENT: " + std::string(message);
 }
 
-const Bytes kNoType = FuncTypeBytes({}, {});
+Bytes NoType() {
+  return FuncTypeBytes({}, {});
+}
 
 TEST(DecodeModuleTest, Empty) {
   EXPECT_EQ(Decode(WasmHeader()), "OK");
@@ -185,7 +187,7 @@ TEST(DecodeModuleTest, CountsThatTheirBytesDoNotBack) {
 
 TEST(DecodeModuleTest, Imports) {
   const auto import = [](const Bytes& description) {
-    return WasmModule({Section(1, Vec({kNoType})),
+    return WasmModule({Section(1, Vec({NoType()})),
                        Section(2, Vec({Concat({NameBytes("m"), NameBytes("n"), description})}))});
   };
   EXPECT_EQ(Decode(import({0x00, 0x00})), "OK");
@@ -265,7 +267,7 @@ TEST(DecodeModuleTest, ConstantExpressions) {
 
 TEST(DecodeModuleTest, ElementSegments) {
   const auto elem = [](const Bytes& segment) {
-    return Decode(WasmModule({Section(1, Vec({kNoType})), Section(3, Vec({Leb(0)})),
+    return Decode(WasmModule({Section(1, Vec({NoType()})), Section(3, Vec({Leb(0)})),
                               Section(4, Vec({{0x70, 0x00, 0x01}, {0x6f, 0x00, 0x01}})),
                               Section(9, Vec({segment})), Section(10, Vec({Body({}, {0x0b})}))}));
   };
@@ -299,7 +301,7 @@ TEST(DecodeModuleTest, DataSegments) {
 }
 
 TEST(DecodeModuleTest, Code) {
-  const Bytes type = Section(1, Vec({kNoType}));
+  const Bytes type = Section(1, Vec({NoType()}));
   const Bytes function = Section(3, Vec({Leb(0)}));
   EXPECT_THAT(Decode(WasmModule({type, function})),
               StartsWith(Invalid("function and code section have inconsistent lengths")));
@@ -370,7 +372,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DecodeModuleTest, NameSectionIsBestEffort) {
   const auto names = [](const Bytes& contents) {
     static Bytes wasm;  // The names refer into it.
-    wasm = WasmModule({Section(1, Vec({kNoType})), Section(3, Vec({Leb(0), Leb(0)})),
+    wasm = WasmModule({Section(1, Vec({NoType()})), Section(3, Vec({Leb(0), Leb(0)})),
                        Section(10, Vec({Body({}, {0x0b}), Body({}, {0x0b})})),
                        CustomSectionBytes("name", contents)});
     absl::StatusOr<Module> module = DecodeModule(AsBytes(wasm));

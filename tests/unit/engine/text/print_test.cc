@@ -2,6 +2,7 @@
 #include "engine/text/print.h"
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 

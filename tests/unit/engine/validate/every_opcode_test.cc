@@ -1,6 +1,7 @@
 // Every row of the opcode table reaches the walker: accepted with the operands that its signature
 // says, refused with any other, told to the sink under its own opcode.
 #include <cctype>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>

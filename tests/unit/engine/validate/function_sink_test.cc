@@ -34,14 +34,13 @@ class TraceSink : public NullSink {
  public:
   static constexpr bool kWantsUnreachable = kAll;
 
-  bool failed() const { return trace.size() >= stop_after; }
+  [[nodiscard]] bool failed() const { return trace.size() >= stop_after; }
   void OnBegin(const FuncType& type, std::span<const ValType> locals) {
     Add("begin " + std::to_string(type.params.size()) + "/" + std::to_string(locals.size()));
   }
   void OnInstruction(Opcode op, uint32_t /*offset*/) {
-    EXPECT_FALSE(is_pending) << "the last instruction's member was not called";
-    current = op;
-    is_pending = op != Opcode::kEnd && op != Opcode::kElse;
+    EXPECT_FALSE(is_pending_) << "the last instruction's member was not called";
+    is_pending_ = op != Opcode::kEnd && op != Opcode::kElse;
   }
   void OnFinish() { Add("finish"); }
   void OnUnreachable() { Add("unreachable"); }
@@ -93,7 +92,7 @@ class TraceSink : public NullSink {
 
  private:
   void Add(std::string text) {
-    is_pending = false;
+    is_pending_ = false;
     trace.push_back(std::move(text));
   }
   void AddBlock(std::string_view name, const BlockSignature& signature) {
@@ -101,8 +100,7 @@ class TraceSink : public NullSink {
         std::to_string(signature.results.size()));
   }
 
-  Opcode current = Opcode::kNop;
-  bool is_pending = false;
+  bool is_pending_ = false;  // OnInstruction has been called, its member has not.
 };
 
 template <bool kAll = false>

@@ -52,7 +52,7 @@ TEST(ValidateModuleTest, FirstErrorWins) {
 }
 
 TEST(ValidateModuleTest, NoFunctions) {
-  const Bytes bytes = WasmHeader();
+  const Bytes& bytes = WasmHeader();
   const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
   ASSERT_TRUE(module.ok());
   EXPECT_TRUE(ValidateModule(*module, 4).ok());

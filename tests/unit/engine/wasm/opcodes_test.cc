@@ -2,6 +2,7 @@
 #include "engine/wasm/opcodes.h"
 
 #include <cstdint>
+#include <ios>
 #include <set>
 #include <string>
 
