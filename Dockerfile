@@ -15,7 +15,7 @@ COPY scripts/lib.sh scripts/lib.sh
 RUN . scripts/lib.sh && need_packages Building Libraries && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN cmake --preset release -DWASMD_TESTS=OFF \
-    && cmake --build --preset release --target wasmd wasmctl \
+    && cmake --build --preset release --target wasmd wasmctl wasmd_completions \
     && cmake --install build/release --prefix /out/usr/local --strip
 
 FROM ${BASE}
