@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,8 @@ namespace wasmd::engine {
 namespace {
 
 constexpr uint32_t kFirstOperandCapacity = 1024;
+// Declared locals that are laid out for every sink. Functions of real programs have fewer.
+constexpr uint32_t kFlatLocals = 512;
 
 // A block type that is one value type refers to an array that outlives the walk.
 constexpr ValType kOneI32[] = {ValType::kI32};
@@ -81,15 +84,17 @@ absl::Status FunctionWalkerBase::error() const {
 }
 
 // Spec: binary-code, valid-func
-bool FunctionWalkerBase::Begin() {
+bool FunctionWalkerBase::Begin(bool wants_locals) {
   const FuncType& type = module_.func_type(func_index_);
   scratch_.frames.clear();
   scratch_.locals.assign(type.params.begin(), type.params.end());
+  scratch_.local_runs.clear();
   uint32_t group_count = 0;
   if (!ReadU32(group_count)) {
     return false;
   }
   uint64_t total = scratch_.locals.size();
+  const uint64_t flat = wants_locals ? kMaxFuncLocals : total + kFlatLocals;
   for (uint32_t i = 0; i < group_count; ++i) {
     instruction_ = pos_;
     uint32_t count = 0;
@@ -105,10 +110,13 @@ bool FunctionWalkerBase::Begin() {
       error_.BeyondLimit(offset(), "locals", total, "kMaxFuncLocals", kMaxFuncLocals);
       return false;
     }
-    scratch_.locals.resize(static_cast<size_t>(total), local);
+    scratch_.locals.resize(static_cast<size_t>(std::min(total, flat)), local);
+    if (total > flat) {
+      scratch_.local_runs.push_back({.end = static_cast<uint32_t>(total), .type = local});
+    }
   }
   locals_ = scratch_.locals.data();
-  local_count_ = static_cast<uint32_t>(scratch_.locals.size());
+  flat_local_count_ = static_cast<uint32_t>(scratch_.locals.size());
   if (scratch_.operand_capacity == 0) {
     scratch_.operands = std::make_unique_for_overwrite<ValType[]>(kFirstOperandCapacity);
     scratch_.operand_capacity = kFirstOperandCapacity;
@@ -253,6 +261,16 @@ bool FunctionWalkerBase::ReadBlockTypeSlow(BlockSignature& signature) {
   }
   const FuncType& type = module_.types[static_cast<size_t>(index)];
   signature = {.params = type.params, .results = type.results};
+  return true;
+}
+
+bool FunctionWalkerBase::FindLocal(uint32_t index, ValType& type) {
+  const auto run =
+      std::ranges::upper_bound(scratch_.local_runs, index, std::ranges::less{}, &LocalRun::end);
+  if (run == scratch_.local_runs.end()) {
+    return FailUnknown("local", index);
+  }
+  type = run->type;
   return true;
 }
 

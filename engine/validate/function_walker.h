@@ -47,12 +47,19 @@ struct ControlFrame {
       false;  // By a branch that was shown, or by the `then` arm of an `if` that has an `else`.
 };
 
+// Locals up to `end`, from where the run before it ends, are of one type.
+struct LocalRun {
+  uint32_t end = 0;
+  ValType type = ValType::kBottom;
+};
+
 // The memory of a walk, for reuse. Thread-compatible: one walker at a time.
 struct WalkerScratch {
   std::unique_ptr<ValType[]> operands;
   uint32_t operand_capacity = 0;
   std::vector<ControlFrame> frames;
-  std::vector<ValType> locals;
+  std::vector<ValType> locals;  // All of them, or the first ones.
+  std::vector<LocalRun> local_runs;
   std::vector<uint32_t> targets;
 };
 
@@ -73,7 +80,7 @@ class FunctionWalkerBase {
   ~FunctionWalkerBase() = default;
 
   // Reads the local declarations and enters the function's block.
-  bool Begin();
+  bool Begin(bool wants_locals);
   // After the last byte of the body.
   bool Finish();
 
@@ -154,6 +161,8 @@ class FunctionWalkerBase {
     ++pos_;
     return has_memory_ || FailUnknown("memory", 0);
   }
+  // A local that is not in locals_, which may be none.
+  [[gnu::noinline]] bool FindLocal(uint32_t index, ValType& type);
   bool ReadTableIndex(uint32_t& index, const TableType*& type);
   bool ReadElemIndex(uint32_t& index, ValType& type);
   bool ReadDataIndex(uint32_t& index);
@@ -205,6 +214,11 @@ class FunctionWalkerBase {
     if (static_cast<size_t>(limit_ - top_) < types.size() && !Grow(types.size())) [[unlikely]] {
       return false;
     }
+    if (types.size() > kLongSignature) {
+      std::memcpy(top_, types.data(), types.size_bytes());
+      top_ += types.size();
+      return true;
+    }
     for (const ValType type : types) {
       *top_++ = type;
     }
@@ -250,9 +264,12 @@ class FunctionWalkerBase {
     }
   }
 
+  // From here on, one call to copy or compare is cheaper than a loop. A hostile module can have a
+  // thousand types for each two bytes of code.
+  static constexpr size_t kLongSignature = 8;
   [[gnu::always_inline]] [[nodiscard]] bool TopIs(std::span<const ValType> types) const {
     const ValType* at = top_ - types.size();
-    if (types.size() > 8) {
+    if (types.size() > kLongSignature) {
       return std::memcmp(at, types.data(), types.size_bytes()) == 0;
     }
     for (const ValType type : types) {
@@ -277,7 +294,7 @@ class FunctionWalkerBase {
   ValType* base_ = nullptr;
   ValType* limit_ = nullptr;
   const ValType* locals_ = nullptr;
-  uint32_t local_count_ = 0;
+  uint32_t flat_local_count_ = 0;  // Of locals_. More are in scratch_.local_runs alone.
   BinaryError error_;
 };
 
@@ -358,7 +375,7 @@ class FunctionWalker : public FunctionWalkerBase {
 
   // Walks the whole body; once. False: error() says why.
   bool Run() {
-    if (!Begin()) {
+    if (!Begin(Sink::kWantsLocals)) {
       return false;
     }
     sink_.OnBegin(module_.func_type(func_index_), scratch_.locals);
@@ -726,8 +743,8 @@ class FunctionWalker : public FunctionWalkerBase {
     if (!ReadU32(index)) {
       return false;
     }
-    if (index >= local_count_) [[unlikely]] {
-      return FailUnknown("local", index);
+    if (index >= flat_local_count_) [[unlikely]] {
+      return FindLocal(index, type);
     }
     type = locals_[index];
     return true;

@@ -86,6 +86,11 @@ class ParallelValidation {
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
+// All that it does is not to ask for what costs.
+struct ValidatingSink : NullSink {
+  static constexpr bool kWantsLocals = false;
+};
+
 void* RunWork(void* validation) {
   static_cast<ParallelValidation*>(validation)->Work();
   return nullptr;
@@ -94,8 +99,8 @@ void* RunWork(void* validation) {
 }  // namespace
 
 absl::Status ValidateFunction(const Module& module, uint32_t func_index, WalkerScratch& scratch) {
-  NullSink sink;
-  FunctionWalker<NullSink> walker(module, func_index, sink, scratch);
+  ValidatingSink sink;
+  FunctionWalker<ValidatingSink> walker(module, func_index, sink, scratch);
   return walker.Run() ? absl::OkStatus() : walker.error();
 }
 

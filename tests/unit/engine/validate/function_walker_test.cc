@@ -269,6 +269,25 @@ TEST(FunctionWalkerTest, Locals) {
   EXPECT_THAT(Validate(OneFunction({}, {}, {}, {{0x01}})), StartsWith(Invalid("unexpected end")));
 }
 
+// Locals beyond the ones that are laid out in memory are found by their runs.
+TEST(FunctionWalkerTest, ManyLocals) {
+  // 0: the parameter. 1..600: i64. 601..1100: f32. Then none. 1101..1102: i32.
+  const std::vector<Bytes> groups = {Concat({Leb(600), {kI64}}), Concat({Leb(500), {0x7d}}),
+                                     Concat({Leb(0), {0x7c}}), Concat({Leb(2), {kI32}})};
+  const auto get = [&groups](uint32_t index, uint8_t result) {
+    return Validate(OneFunction({kI32}, {result}, Concat({{0x20}, Leb(index), {0x0b}}), groups));
+  };
+  const auto type_of = [](uint32_t index) -> uint8_t {
+    return index == 0 || index > 1'100 ? kI32 : index <= 600 ? kI64 : 0x7d;
+  };
+  for (const uint32_t index :
+       {0u, 1u, 511u, 512u, 513u, 514u, 599u, 600u, 601u, 1'099u, 1'100u, 1'101u, 1'102u}) {
+    EXPECT_EQ(get(index, type_of(index)), "OK") << index;
+    EXPECT_THAT(get(index, 0x7c), StartsWith(Invalid("type mismatch"))) << index;
+  }
+  EXPECT_THAT(get(1'103, kI32), StartsWith(Invalid("unknown local 1103")));
+}
+
 // Nesting is bounded by name and costs no stack of ours.
 TEST(FunctionWalkerTest, DeepNesting) {
   const auto nested = [](uint32_t depth) {
