@@ -43,6 +43,7 @@ void Assembler::Begin() {
     pool_count_ = 0;
   }
   last_jump_end_ = 0;
+  last_bind_ = 0;
 }
 
 const char* Assembler::Finish(CompiledFunction& out) {
@@ -197,6 +198,7 @@ void Assembler::Bind(Label& label) {
     a_._bufferPtr -= 5;
   }
   last_jump_end_ = 0;
+  last_bind_ = pc();
   label.position = static_cast<int32_t>(pc());
   int32_t use = label.last_use;
   while (use >= 0) {

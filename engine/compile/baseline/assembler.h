@@ -127,6 +127,8 @@ class Assembler {
 
   // --- Labels and jumps.
   void Bind(Label& label);
+  // Whether a label has been bound right here, so that what comes before is not all that leads here.
+  bool is_label_here() const { return last_bind_ == pc(); }
   void Jump(Label& label);
   // Cond::kFloatEq and kFloatNe take two jumps.
   void JumpIf(Cond cond, Label& label);
@@ -179,6 +181,7 @@ class Assembler {
   uint32_t pool_count_ = 0;
   std::vector<ConstantUse> constant_uses_;
   std::vector<CodeSite> sites_;
+  uint32_t last_bind_ = 0;
   uint32_t last_jump_end_ = 0;  // After the last Jump to an unbound label, if nothing has been bound there.
   bool failed_ = false;
 };

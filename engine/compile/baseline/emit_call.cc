@@ -48,6 +48,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   dirty_ = 0;
   pinned_ = 0;
   pending_pins_ = 0;
+  zero_flag_pc_ = 0;
   stack_.clear();
   flushed_ = 0;
   entry_slots_.clear();

@@ -320,6 +320,25 @@ void FunctionCompiler::EmitMoves() {
   }
 }
 
+// What a conditional jump back would have to move first moves now, where its place is free: the jump is then a single one, and
+// the code that goes on finds the locals in their new places.
+void FunctionCompiler::MoveTowardsLoop(const Control& loop) {
+  const LabelState& state = states_[loop.state];
+  for (RegSet regs = state.present & free_ & ~pinned_; regs != 0; regs &= regs - 1) {
+    const Reg target = LowestReg(regs);
+    const uint32_t index = state.local[target];
+    const Reg reg = locals_[index].reg;
+    if (reg == kNoReg) {
+      continue;
+    }
+    const bool is_dirty = (dirty_ & Bit(reg)) != 0;
+    asm_.MoveAny(target, reg);
+    Free(reg);
+    locals_[index].reg = kNoReg;
+    AssignReg(index, target, is_dirty);
+  }
+}
+
 void FunctionCompiler::BranchTo(Control& control) {
   if (control.kind == ControlKind::kFunction) {
     EmitReturn();
@@ -343,6 +362,8 @@ void FunctionCompiler::BranchIf(Cond cond, Control& control) {
   }
   if (control.state == kNone) {
     RecordState(control);
+  } else if (control.kind == ControlKind::kLoop) {
+    MoveTowardsLoop(control);
   }
   PlanEdge(control);
   if (plan_.empty()) {
@@ -450,8 +471,7 @@ Cond FunctionCompiler::PopCondition() {
     case EntryKind::kScaled:
       break;
   }
-  const Reg reg = ToReg(value);
-  asm_.Op(Inst::kIdTest, Assembler::R32(reg), Assembler::R32(reg));
+  TestZero(false, ToReg(value));
   return Cond::kNE;
 }
 
@@ -528,6 +548,7 @@ void FunctionCompiler::OnBr(uint32_t depth) { BranchTo(control(depth)); }
 
 void FunctionCompiler::OnBrIf(uint32_t depth) {
   const Cond cond = PopCondition();
+  pinned_ = 0;  // The flags are all that is left of the condition.
   BranchIf(cond, control(depth));
 }
 

@@ -190,6 +190,9 @@ void FunctionCompiler::EmitAlu(InstId inst, bool wide, bool commutes, Value& lhs
   }
   const Reg dst = ToWritable(lhs, hint);
   AluOperand(inst, wide, dst, rhs);
+  if (inst != Inst::kIdImul) {
+    NoteZeroFlag(wide, dst);
+  }
   PushReg(kind, dst);
 }
 
@@ -208,6 +211,7 @@ void FunctionCompiler::AddImmediate(bool wide, Value& lhs, uint64_t bits) {
   const Reg dst = ToWritable(lhs, hint);
   Value rhs{.where = EntryKind::kConst, .kind = kind, .bits = bits};
   AluOperand(Inst::kIdAdd, wide, dst, rhs);
+  NoteZeroFlag(wide, dst);
   PushReg(kind, dst);
 }
 
@@ -266,6 +270,7 @@ void FunctionCompiler::EmitAdd(bool wide) {
   }
   const Reg dst = ToWritable(lhs, hint);
   AluOperand(Inst::kIdAdd, wide, dst, rhs);
+  NoteZeroFlag(wide, dst);
   PushReg(kind, dst);
 }
 
@@ -355,7 +360,9 @@ void FunctionCompiler::IntegerCompare(Cond cond, bool wide) {
       asm_.Op(Inst::kIdCmp, Assembler::M(MemOf(lhs), wide ? 8 : 4), ImmediateOf(rhs.bits));
     } else {
       const Reg reg = ToReg(lhs);
-      if (rhs.bits == 0) {
+      if (rhs.bits == 0 && (cond == Cond::kE || cond == Cond::kNE)) {
+        TestZero(wide, reg);
+      } else if (rhs.bits == 0) {
         asm_.Op(Inst::kIdTest, Assembler::R(reg, wide), Assembler::R(reg, wide));
       } else {
         asm_.Op(Inst::kIdCmp, Assembler::R(reg, wide), ImmediateOf(rhs.bits));
@@ -495,24 +502,110 @@ void FunctionCompiler::EmitShift(Opcode op, bool wide) {
   PushReg(kind, dst);
 }
 
-// Divisors that need no division, or no checks. True: done.
+// dst = src / divisor for 32 bits, by a multiplication; the divisor is no power of two, and above 2. dst may be src.
+//
+// floor(x · m / 2^(32+s)) with m = ceil(2^(32+s) / d) and s = ceil(log2 d) is right for all x below 2^32 (Granlund and Montgomery,
+// "Division by invariant integers using multiplication"); m has 33 bits, so its top one is added by hand. For signed x, 31
+// bits are enough, m has 32, and negative quotients are one too small.
+void FunctionCompiler::MultiplyHigh32(bool is_signed, Reg dst, Reg src, uint32_t divisor) {
+  const auto s = static_cast<int>(std::bit_width(divisor - 1));
+  const auto d64 = Assembler::R64(dst);
+  const auto t64 = Assembler::R64(kScratch);
+  if (is_signed) {
+    // m = ceil(2^(31+s) / d) < 2^32, as s = ceil(log2 d).
+    const uint64_t m = ((uint64_t{1} << (31 + s)) + divisor - 1) / divisor;
+    const Reg sign = Alloc(kGeneralRegs);
+    asm_.Op(Inst::kIdMovsxd, d64, Assembler::R32(src));
+    asm_.MoveImmediate(kScratch, m);
+    asm_.Op(Inst::kIdMov, Assembler::R64(sign), d64);
+    asm_.Op(Inst::kIdImul, d64, t64);
+    asm_.Op(Inst::kIdSar, d64, Assembler::I(31 + s));
+    asm_.Op(Inst::kIdSar, Assembler::R64(sign), Assembler::I(63));
+    asm_.Op(Inst::kIdSub, Assembler::R32(dst), Assembler::R32(sign));
+    return;
+  }
+  const auto low = static_cast<uint32_t>((((uint64_t{1} << s) - divisor) << 32) / divisor + 1);
+  // t = low · x >> 32; q = (((x − t) >> 1) + t) >> (s − 1).
+  const Reg x = Alloc(kGeneralRegs);
+  asm_.Move(x, src, false);
+  asm_.MoveImmediate(kScratch, low);
+  asm_.Op(Inst::kIdImul, t64, Assembler::R64(x));
+  asm_.Op(Inst::kIdShr, t64, Assembler::I(32));
+  asm_.Op(Inst::kIdSub, Assembler::R32(x), Assembler::R32(kScratch));
+  asm_.Op(Inst::kIdShr, Assembler::R32(x), Assembler::I(1));
+  asm_.Op(Inst::kIdAdd, Assembler::R32(x), Assembler::R32(kScratch));
+  asm_.Op(Inst::kIdShr, Assembler::R32(x), Assembler::I(s - 1));
+  asm_.Move(dst, x, false);
+}
+
+// Divisors that need no division. True: done.
 bool FunctionCompiler::DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor) {
   const Kind kind = wide ? Kind::kI64 : Kind::kI32;
-  if (is_signed || !std::has_single_bit(divisor)) {
+  if (divisor == 0) {
     return false;
   }
-  const int shift = std::countr_zero(divisor);
-  if (is_rem) {
-    Value mask{.where = EntryKind::kConst, .kind = kind, .bits = divisor - 1};
-    EmitAlu(Inst::kIdAnd, wide, true, lhs, mask);
+  if (!is_signed && std::has_single_bit(divisor)) {
+    const int shift = std::countr_zero(divisor);
+    if (is_rem) {
+      Value mask{.where = EntryKind::kConst, .kind = kind, .bits = divisor - 1};
+      EmitAlu(Inst::kIdAnd, wide, true, lhs, mask);
+      return true;
+    }
+    const Reg hint = Hint(kind, offset_ + 1, &lhs);
+    const Reg dst = ToWritable(lhs, hint);
+    if (shift != 0) {
+      asm_.Op(Inst::kIdShr, Assembler::R(dst, wide), Assembler::I(shift));
+    }
+    PushReg(kind, dst);
     return true;
   }
-  const Reg hint = Hint(kind, offset_ + 1, &lhs);
-  const Reg dst = ToWritable(lhs, hint);
-  if (shift != 0) {
-    asm_.Op(Inst::kIdShr, Assembler::R(dst, wide), Assembler::I(shift));
+  // Of signed divisors the positive ones from 2 on.
+  const uint64_t limit = wide ? uint64_t{INT64_MAX} : uint64_t{INT32_MAX};
+  if (is_signed && (divisor < 2 || divisor > limit)) {
+    return false;
   }
-  PushReg(kind, dst);
+  const bool is_power = std::has_single_bit(divisor);
+  if (wide && !is_power) {
+    return false;
+  }
+  const Reg x = ToReg(lhs);
+  const Reg dst = AllocFor(kind, is_rem ? kNoReg : Hint(kind, offset_ + 1));
+  const auto q = Assembler::R(dst, wide);
+  if (is_power) {
+    // Rounds towards zero: a negative x gets divisor − 1 first.
+    const int shift = std::countr_zero(divisor);
+    const int width = wide ? 64 : 32;
+    asm_.Move(dst, x, wide);
+    if (shift > 1) {
+      asm_.Op(Inst::kIdSar, q, Assembler::I(width - 1));
+    }
+    asm_.Op(Inst::kIdShr, q, Assembler::I(width - shift));
+    asm_.Op(Inst::kIdAdd, q, Assembler::R(x, wide));
+    if (is_rem) {
+      // x − (x + bias with the low bits cleared).
+      if (shift < 32) {
+        asm_.Op(Inst::kIdAnd, q, Assembler::I(static_cast<int32_t>(-(int64_t{1} << shift))));
+      } else {
+        asm_.Op(Inst::kIdShr, q, Assembler::I(shift));
+        asm_.Op(Inst::kIdShl, q, Assembler::I(shift));
+      }
+    } else {
+      asm_.Op(Inst::kIdSar, q, Assembler::I(shift));
+    }
+  } else {
+    MultiplyHigh32(is_signed, dst, x, static_cast<uint32_t>(divisor));
+    if (is_rem) {
+      asm_.Op(Inst::kIdImul, q, q, Assembler::I(static_cast<int32_t>(divisor)));
+    }
+  }
+  if (!is_rem) {
+    PushReg(kind, dst);
+    return true;
+  }
+  const Reg rest = ToWritable(lhs);
+  asm_.Op(Inst::kIdSub, Assembler::R(rest, wide), q);
+  NoteZeroFlag(wide, rest);
+  PushReg(kind, rest);
   return true;
 }
 
@@ -589,8 +682,7 @@ void FunctionCompiler::IntegerUnary(Opcode op, ValType from) {
       if (value.in_memory() && PrefersMemory(value)) {
         asm_.Op(Inst::kIdCmp, Assembler::M(MemOf(value), wide ? 8 : 4), Assembler::I(0));
       } else {
-        const Reg reg = ToReg(value);
-        asm_.Op(Inst::kIdTest, Assembler::R(reg, wide), Assembler::R(reg, wide));
+        TestZero(wide, ToReg(value));
       }
       PushCondition(Cond::kE);
       return;
@@ -759,8 +851,7 @@ void FunctionCompiler::OnSelect(ValType type) {
   if (condition.where == EntryKind::kFlags) {
     cond = pending_cond_;
   } else {
-    const Reg reg = ToReg(condition);
-    asm_.Op(Inst::kIdTest, Assembler::R32(reg), Assembler::R32(reg));
+    TestZero(false, ToReg(condition));
   }
   // From here on only moves, until the flags have been used.
   if (IsFloat(kind)) {

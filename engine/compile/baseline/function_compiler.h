@@ -288,6 +288,7 @@ class FunctionCompiler : public NullSink {
   void PlanEdge(Control& control);
   void EmitPlan();
   void EmitMoves();
+  void MoveTowardsLoop(const Control& loop);
   void BranchTo(Control& control);
   void BranchIf(Cond cond, Control& control);
   void BindLabel(Control& control);
@@ -335,7 +336,19 @@ class FunctionCompiler : public NullSink {
   void EmitShift(Opcode op, bool wide);
   void EmitDivide(bool wide, bool is_signed, bool is_rem);
   bool DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor);
+  void MultiplyHigh32(bool is_signed, Reg dst, Reg src, uint32_t divisor);
   void EmitTest(bool wide, Value& lhs, Value& rhs);
+  // Sets the zero flag by the register, unless the instruction before has done so already.
+  void TestZero(bool wide, Reg reg) {
+    if (zero_flag_pc_ != asm_.pc() || zero_flag_reg_ != reg || zero_flag_wide_ != wide || asm_.is_label_here()) {
+      asm_.Op(Inst::kIdTest, Assembler::R(reg, wide), Assembler::R(reg, wide));
+    }
+  }
+  void NoteZeroFlag(bool wide, Reg reg) {
+    zero_flag_pc_ = asm_.pc();
+    zero_flag_reg_ = reg;
+    zero_flag_wide_ = wide;
+  }
   void EmitClz(bool wide, Reg dst, Reg src);
   void EmitCtz(bool wide, Reg dst, Reg src);
   void EmitPopcnt(bool wide, Reg dst, Reg src);
@@ -399,6 +412,10 @@ class FunctionCompiler : public NullSink {
   EdgePlan plan_;
 
   Cond pending_cond_ = Cond::kE;
+  // Up to this place in the code, the zero flag tells whether the register is zero.
+  uint32_t zero_flag_pc_ = 0;
+  Reg zero_flag_reg_ = kNoReg;
+  bool zero_flag_wide_ = false;
   struct {
     Mem mem;
     uint32_t wasm_offset;

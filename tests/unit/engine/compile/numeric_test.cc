@@ -63,8 +63,8 @@ constexpr Use kUses[] = {Use::kReturn, Use::kSetOwnOperand, Use::kSetOther, Use:
 const std::vector<uint64_t>& Samples(char type) {
   static const auto& samples = *new std::map<char, std::vector<uint64_t>>{
       {'i',
-       {0, 1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff'ffff,
-        0x8000'0000, 0x8000'0001, 0xffff'ffff, 0xffff'fffe, 0xdead'beef, 0x0123'4567}},
+       {0, 1, 2, 3, 7, 8, 10, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff'ffff,
+        0x8000'0000, 0x8000'0001, 0xffff'ffff, 0xffff'fffe, 0xdead'beef, 0x0123'4567, 641, 1'000'000'007, 0xffff'fff6}},
       {'l',
        {0, 1, 2, 3, 5, 31, 32, 63, 64, 65, 127, 128, 255, 0xffff, 0x7fff'ffff, 0x8000'0000, 0xffff'ffff, 0x1'0000'0000,
         0x7fff'ffff'ffff'ffff, 0x8000'0000'0000'0000, 0x8000'0000'0000'0001, 0xffff'ffff'ffff'ffff,
