@@ -185,8 +185,7 @@ class Wasmtime(Engine):
         if self._precompiled_dir is not None:
             module = self._precompile(module)
             command.append("--allow-precompiled")
-        else:
-            command += ["-C", "cache=n", "-C", f"compiler={self._compiler}"]
+        command += ["-C", "cache=n", "-C", f"compiler={self._compiler}"]
         for host, guest in dirs:
             command += ["--dir", f"{host}::{guest}"]
         for key, value in env.items():
