@@ -6,12 +6,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 
 #include "engine/base/check.h"
 #include "engine/validate/function_sink.h"
@@ -28,10 +27,18 @@ constexpr int kMaxThreads = 64;
 // The functions of one module, handed out in chunks in the order of their indices.
 class ParallelValidation {
  public:
+  // What one thread does and finds. Its owner reads it after the thread has ended, so that no lock
+  // is needed.
+  struct Worker {
+    ParallelValidation* validation;
+    size_t first_bad;  // The number of functions: none.
+    absl::Status status;
+  };
+
   explicit ParallelValidation(const Module& module)
-      : module_(module), first_(module.imported_funcs), first_bad_(module.funcs.size()) {
+      : module_(module), first_bad_(module.funcs.size()) {
     uint64_t bytes = kChunkBytes;
-    for (size_t i = first_; i < module.funcs.size(); ++i) {
+    for (size_t i = module.imported_funcs; i < module.funcs.size(); ++i) {
       if (bytes >= kChunkBytes) {
         chunk_starts_.push_back(static_cast<uint32_t>(i));
         bytes = 0;
@@ -42,10 +49,11 @@ class ParallelValidation {
   }
 
   [[nodiscard]] int chunk_count() const { return static_cast<int>(chunk_starts_.size() - 1); }
+  Worker MakeWorker() { return {this, module_.funcs.size(), absl::OkStatus()}; }
 
-  // Takes chunks until there are none or one before them is bad. Chunks are taken in order, so that
-  // whoever finds an error, all functions before it are looked at by somebody.
-  void Work() {
+  // Takes chunks until there are none left or a function before the next one is bad. Chunks are
+  // taken in order and finished, so that all functions before a bad one are looked at by somebody.
+  void Work(Worker& worker) {
     WalkerScratch scratch;
     for (;;) {
       const size_t chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
@@ -55,35 +63,28 @@ class ParallelValidation {
       }
       for (uint32_t i = chunk_starts_[chunk]; i < chunk_starts_[chunk + 1]; ++i) {
         if (absl::Status status = ValidateFunction(module_, i, scratch); !status.ok()) {
-          Note(i, std::move(status));
-          break;
+          worker.first_bad = i;
+          worker.status = std::move(status);
+          LowerFirstBad(i);
+          return;  // This thread's next chunk would be behind.
         }
       }
     }
   }
 
-  // After every Work has returned.
-  absl::Status TakeStatus() {
-    const absl::MutexLock lock(&mutex_);
-    return std::move(status_);
-  }
-
  private:
-  void Note(uint32_t func_index, absl::Status status) {
-    const absl::MutexLock lock(&mutex_);
-    if (func_index < first_bad_.load(std::memory_order_relaxed)) {
-      first_bad_.store(func_index, std::memory_order_relaxed);
-      status_ = std::move(status);
+  // Relaxed: a hint that saves work. What is read after the threads have ended is in the workers.
+  void LowerFirstBad(size_t func_index) {
+    size_t known = first_bad_.load(std::memory_order_relaxed);
+    while (func_index < known &&
+           !first_bad_.compare_exchange_weak(known, func_index, std::memory_order_relaxed)) {
     }
   }
 
   const Module& module_;
-  const size_t first_;
   std::vector<uint32_t> chunk_starts_;  // And the end of the last one.
   std::atomic<size_t> next_chunk_ = 0;
-  std::atomic<size_t> first_bad_;  // Written under mutex_; read as a hint without it.
-  absl::Mutex mutex_;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<size_t> first_bad_;
 };
 
 // All that it does is not to ask for what costs.
@@ -91,8 +92,9 @@ struct ValidatingSink : NullSink {
   static constexpr bool kWantsLocals = false;
 };
 
-void* RunWork(void* validation) {
-  static_cast<ParallelValidation*>(validation)->Work();
+void* RunWork(void* argument) {
+  auto& worker = *static_cast<ParallelValidation::Worker*>(argument);
+  worker.validation->Work(worker);
   return nullptr;
 }
 
@@ -106,22 +108,26 @@ absl::Status ValidateFunction(const Module& module, uint32_t func_index, WalkerS
 
 absl::Status ValidateModule(const Module& module, int threads) {
   ParallelValidation validation(module);
-  const int helper_count = std::min({threads, validation.chunk_count(), kMaxThreads}) - 1;
+  const int count = std::max(std::min({threads, validation.chunk_count(), kMaxThreads}), 1);
+  std::vector<ParallelValidation::Worker> workers(static_cast<size_t>(count),
+                                                  validation.MakeWorker());
   // Not std::thread, whose constructor throws where the system has no thread to give: then fewer
   // threads do the same work.
   std::vector<pthread_t> helpers;
-  for (int i = 0; i < helper_count; ++i) {
+  for (size_t i = 1; i < workers.size(); ++i) {
     pthread_t helper;
-    if (pthread_create(&helper, nullptr, RunWork, &validation) != 0) {
+    if (pthread_create(&helper, nullptr, RunWork, &workers[i]) != 0) {
       break;
     }
     helpers.push_back(helper);
   }
-  validation.Work();
+  validation.Work(workers[0]);
   for (const pthread_t helper : helpers) {
     WASMD_CHECK(pthread_join(helper, nullptr) == 0);
   }
-  return validation.TakeStatus();
+  return std::ranges::min_element(workers, std::ranges::less{},
+                                  &ParallelValidation::Worker::first_bad)
+      ->status;
 }
 
 }  // namespace wasmd::engine
