@@ -2,12 +2,11 @@
 // only be moved.
 #include "engine/base/status_macros.h"
 
-#include <gtest/gtest.h>
-
 #include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include <gtest/gtest.h>
 
 namespace {
 
