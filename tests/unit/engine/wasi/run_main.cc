@@ -125,6 +125,9 @@ int main(int argc, char** argv) {
     return static_cast<int>(outcome->exit()->code & 0xff);
   }
   fprintf(stderr, "wasi_run: %s\n", ToString(outcome->stop()).c_str());
+  if (outcome->interrupt() != nullptr) {
+    fputs(ToString(outcome->interrupt()->backtrace).c_str(), stderr);
+  }
   if (outcome->trap() != nullptr) {
     fputs(ToString(outcome->trap()->backtrace).c_str(), stderr);
     return 134;
