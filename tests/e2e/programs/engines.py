@@ -234,6 +234,26 @@ class Wasmd(Engine):
         return re.sub(rb"(?ms)^wasmctl: .*\Z", b"", stderr)
 
 
+class InProcess(Engine):
+    """The engine without the daemon: bin/wasi_run. For finding out which of the two is to blame."""
+
+    name = "wasi_run"
+
+    def __init__(self, wasi_run: pathlib.Path) -> None:
+        self._wasi_run = wasi_run
+
+    def command(self, module, args, dirs, env):
+        command = [str(self._wasi_run)]
+        for host, guest in dirs:
+            command += ["--dir", f"{host}::{guest}"]
+        for key, value in env.items():
+            command += ["--env", f"{key}={value}"]
+        return [*command, str(module), *args]
+
+    def guest_stderr(self, stderr):
+        return re.sub(rb"(?ms)^(wasi_run|trap): .*\Z", b"", stderr)
+
+
 class Node(Engine):
     """Node's V8 with node:wasi, through tests/bench/node_wasi.mjs. `flags` choose the tier."""
 

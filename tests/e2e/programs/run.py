@@ -36,6 +36,7 @@ from engines import (
     ROOT,
     Daemon,
     Engine,
+    InProcess,
     Outcome,
     Wasmd,
     Wasmtime,
@@ -244,6 +245,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the workloads and stop")
     parser.add_argument("--wasmtime-only", action="store_true",
                         help="wasmtime on both sides, to check the workloads themselves")  # fmt: skip
+    parser.add_argument("--in-process", action="store_true", help="our engine without the daemon (bin/wasi_run)")
     parser.add_argument("--no-fetch", action="store_true", help="use what the cache has; do not call scripts/programs.sh")
     parser.add_argument("--no-pass-fds", action="store_true", help="wasmctl streams through the daemon")
     parser.add_argument("--table", action="store_true", help="measure, and print a table")
@@ -268,12 +270,14 @@ def main() -> int:
         names = ["test"] + (["native"] if measure else [])
         if subprocess.run([ROOT / "scripts/programs.sh", *names], check=False).returncode != 0:
             return 1
-    build_dir = find_build_dir(options.build_dir)
-    if build_dir is None and not options.wasmtime_only:
+    without_daemon = options.wasmtime_only or options.in_process
+    if without_daemon:
+        build_dir = pathlib.Path(options.build_dir or ROOT / "build/release").resolve()
+    else:
+        build_dir = find_build_dir(options.build_dir)
+    if build_dir is None:
         print("there is no build folder with bin/wasmd and bin/wasmctl", file=sys.stderr)
         return 1
-    if build_dir is None and options.build_dir:
-        build_dir = pathlib.Path(options.build_dir).resolve()
     wasmtime_binary = Wasmtime.find()
     in_ci = os.environ.get("CI") == "true"
     if wasmtime_binary is None:
@@ -291,7 +295,9 @@ def main() -> int:
     def go(daemon: Daemon | None) -> None:
         nonlocal ran
         us: Engine
-        if daemon is None:
+        if options.in_process:
+            us = InProcess(build_dir / "bin/wasi_run")
+        elif daemon is None:
             us = Wasmtime(wasmtime_binary, cache_dir() / "peers/cwasm")
         else:
             us = Wasmd(build_dir / "bin/wasmctl", daemon.address, ["--no-pass-fds"] if options.no_pass_fds else [])
@@ -350,7 +356,7 @@ def main() -> int:
                 failed.append(stream)
 
     started = time.monotonic()
-    if options.wasmtime_only:
+    if without_daemon:
         go(None)
     else:
         with Daemon(build_dir) as daemon:
