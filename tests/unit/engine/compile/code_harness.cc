@@ -372,11 +372,13 @@ uint64_t& CodeHarness::global(uint32_t index) {
   return context_[layout_->global(index) / sizeof(Cell)].lo;
 }
 
-// The harness is the code's caller: nothing here may be inlined around the entry's stack.
 CallResult CodeHarness::Call(std::string_view name, const std::vector<uint64_t>& args) {
   const auto found = std::ranges::find(module_->exports, name, &Export::name);
   WASMD_CHECK(found != module_->exports.end() && found->kind == ExternKind::kFunc, "no such export");
-  const uint32_t index = found->index;
+  return Call(found->index, args);
+}
+
+CallResult CodeHarness::Call(uint32_t index, const std::vector<uint64_t>& args) {
   const FuncType& type = module_->func_type(index);
   WASMD_CHECK(type.params.size() == args.size());
   HarnessRegs regs = {};

@@ -51,6 +51,7 @@ class CodeHarness {
 
   // Of an exported function.
   CallResult Call(std::string_view name, const std::vector<uint64_t>& args = {});
+  CallResult Call(uint32_t func_index, const std::vector<uint64_t>& args);
 
   // Imports are bound in order. A System V function whose first argument is the binding's context.
   void SetImport(uint32_t index, const void* code, void* context);
