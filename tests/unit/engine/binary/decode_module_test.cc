@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -324,6 +325,8 @@ struct UnsupportedCase {
   std::string_view feature;
   std::string_view name;
   Bytes bytes;
+
+  friend void PrintTo(const UnsupportedCase& value, std::ostream* out) { *out << value.name; }
 };
 
 class UnsupportedFeatureTest : public testing::TestWithParam<UnsupportedCase> {};

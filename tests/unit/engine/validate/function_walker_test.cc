@@ -2,6 +2,7 @@
 #include "engine/validate/function_walker.h"
 
 #include <cstdint>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,8 @@ struct BodyCase {
   std::string_view name;
   std::string_view func;  // In a module with a memory, tables, globals and functions.
   std::string_view message;
+
+  friend void PrintTo(const BodyCase& value, std::ostream* out) { *out << value.name; }
 };
 
 class InvalidBodyTest : public testing::TestWithParam<BodyCase> {};
@@ -164,6 +167,8 @@ struct CodeCase {
   std::string_view name;
   Bytes code;
   std::string_view message;
+
+  friend void PrintTo(const CodeCase& value, std::ostream* out) { *out << value.name; }
 };
 
 class MalformedBodyTest : public testing::TestWithParam<CodeCase> {};
