@@ -23,9 +23,9 @@ constexpr int kMaxTries = 64;
 
 int OpenBeneath(int directory, const char* path, int flags, uint32_t mode, UniqueFd& opened) {
   open_how how = {};
-  how.flags = static_cast<uint64_t>(flags) | uint64_t{O_CLOEXEC};
+  how.flags = static_cast<uint32_t>(flags | O_CLOEXEC);
   if ((flags & O_PATH) == 0) {
-    how.flags |= O_NOCTTY;
+    how.flags |= uint64_t{O_NOCTTY};
   }
   how.mode = (flags & O_CREAT) != 0 ? mode : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;

@@ -150,7 +150,7 @@ TEST_P(GuestTest, PrintsWhatItPrintsUnderWasmtime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Guests, GuestTest, testing::Values("fd_matrix", "path_matrix"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST_F(WasiEngineTest, ArgumentsEnvironmentAndExitCode) {
   WasiOptions options;
