@@ -29,6 +29,7 @@ CpuFeatures CpuFeatures::Host() {
 Assembler::Assembler() : features_(CpuFeatures::Host()), pool_index_(kPoolSlots, 0) {
   Check(code_.init(asmjit::Environment(asmjit::Arch::kX64)));
   Check(code_.attach(&a_));
+  buffer_ = &code_.textSection()->buffer();
   // Smaller encodings where they mean the same.
   a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizeForSize);
 }
@@ -71,7 +72,7 @@ bool Assembler::EnsureSpace(size_t size) {
   if (a_.remainingSpace() >= size) [[likely]] {
     return true;
   }
-  asmjit::CodeBuffer& buffer = code_.textSection()->buffer();
+  asmjit::CodeBuffer& buffer = *buffer_;
   Check(code_.reserveBuffer(&buffer, std::max(buffer.capacity() * 2, a_.offset() + size)));
   return !failed_;
 }
@@ -79,10 +80,7 @@ bool Assembler::EnsureSpace(size_t size) {
 void Assembler::Bytes(const void* data, size_t size) {
   if (EnsureSpace(size)) {
     std::memcpy(a_._bufferPtr, data, size);
-    a_._bufferPtr += size;
-    // AsmJit grows its buffer by what it believes to be in it.
-    asmjit::CodeBuffer& buffer = code_.textSection()->buffer();
-    buffer._size = std::max(buffer._size, a_.offset());
+    Advance(size);
   }
 }
 
@@ -94,9 +92,154 @@ void Assembler::Align(uint32_t alignment, uint8_t fill) {
 
 void Assembler::AlignCode(uint32_t alignment) { Check(a_.align(asmjit::AlignMode::kCode, alignment)); }
 
+// --- Encoded here. Intel's manual, volume 2, chapter 2: REX is 0100WRXB; ModRM is mod reg rm; SIB is scale index base.
+
+void Assembler::Emit(const Encoding& encoding) {
+  if (EnsureSpace(sizeof(encoding.bytes))) [[likely]] {
+    std::memcpy(a_._bufferPtr, encoding.bytes, sizeof(encoding.bytes));
+    Advance(encoding.size);
+  }
+}
+
+void Assembler::EmitReg(uint32_t opcode, bool wide, Reg reg, Reg rm) {
+  Encoding e;
+  const uint32_t rex = (wide ? 8u : 0u) | uint32_t{reg} >> 3 << 2 | rm >> 3;
+  if (rex != 0) {
+    e.Byte(0x40 | rex);
+  }
+  e.Byte(opcode);
+  e.Byte(0xc0u | (reg & 7u) << 3 | (rm & 7u));
+  Emit(e);
+}
+
+void Assembler::EncodeMem(Encoding& e, uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg, const Mem& mem,
+                          bool force_rex) {
+  const uint32_t base = mem.base == kNoReg ? 0 : mem.base;
+  const uint32_t index = mem.index == kNoReg ? 0 : mem.index;
+  const uint32_t rex = (wide ? 8u : 0u) | uint32_t{reg} >> 3 << 2 | (index >> 3) << 1 | base >> 3;
+  if (rex != 0 || force_rex) {
+    e.Byte(0x40 | rex);
+  }
+  if (opcode_bytes == 2) {
+    e.Byte(opcode >> 8);
+  }
+  e.Byte(opcode);
+  const uint32_t field = (reg & 7u) << 3;
+  if (mem.constant >= 0) {
+    e.Byte(field | 5);
+    e.U32(0);
+    return;
+  }
+  // A base of rsp or r12 needs a SIB byte (index 4: none), one of rbp or r13 a displacement.
+  const bool has_sib = mem.index != kNoReg || mem.base == kNoReg || (base & 7) == 4;
+  uint32_t mod = 0;
+  if (mem.base == kNoReg) {
+    e.Byte(field | 4);
+    e.Byte(uint32_t{mem.shift} << 6 | (index & 7) << 3 | 5);
+    e.U32(static_cast<uint32_t>(mem.disp));
+    return;
+  }
+  if (mem.disp != 0 || (base & 7) == 5) {
+    mod = mem.disp == static_cast<int8_t>(mem.disp) ? 0x40 : 0x80;
+  }
+  e.Byte(mod | field | (has_sib ? 4 : base & 7));
+  if (has_sib) {
+    e.Byte(uint32_t{mem.shift} << 6 | (mem.index == kNoReg ? 4 : index & 7) << 3 | (base & 7));
+  }
+  if (mod == 0x40) {
+    e.Byte(static_cast<uint8_t>(mem.disp));
+  } else if (mod == 0x80) {
+    e.U32(static_cast<uint32_t>(mem.disp));
+  }
+}
+
+void Assembler::EmitMem(uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg, const Mem& mem) {
+  Encoding e;
+  EncodeMem(e, opcode, opcode_bytes, wide, reg, mem);
+  Emit(e);
+}
+
+void Assembler::AluReg(Alu op, bool wide, Reg dst, Reg src) {
+  if (op != Alu::kImul) {
+    EmitReg(static_cast<uint32_t>(op) << 3 | 1, wide, src, dst);
+    return;
+  }
+  Encoding e;
+  const uint32_t rex = (wide ? 8u : 0u) | uint32_t{dst} >> 3 << 2 | uint32_t{src} >> 3;
+  if (rex != 0) {
+    e.Byte(0x40 | rex);
+  }
+  e.Byte(0x0f);
+  e.Byte(0xaf);
+  e.Byte(0xc0u | (dst & 7u) << 3 | (src & 7u));
+  Emit(e);
+}
+
+void Assembler::AluMem(Alu op, bool wide, Reg dst, const Mem& mem) {
+  if (op == Alu::kImul) {
+    EmitMem(0x0faf, 2, wide, dst, mem);
+  } else {
+    EmitMem(static_cast<uint32_t>(op) << 3 | 3, 1, wide, dst, mem);
+  }
+}
+
+void Assembler::AluImmediate(Alu op, bool wide, Reg dst, int32_t immediate) {
+  Encoding e;
+  const bool is_byte = immediate == static_cast<int8_t>(immediate);
+  if (op == Alu::kImul) {
+    const uint32_t rex = (wide ? 8u : 0u) | uint32_t{dst} >> 3 << 2 | uint32_t{dst} >> 3;
+    if (rex != 0) {
+      e.Byte(0x40 | rex);
+    }
+    e.Byte(is_byte ? 0x6b : 0x69);
+    e.Byte(0xc0u | (dst & 7u) << 3 | (dst & 7u));
+  } else {
+    const uint32_t rex = (wide ? 8u : 0u) | dst >> 3;
+    if (rex != 0) {
+      e.Byte(0x40 | rex);
+    }
+    if (!is_byte && dst == kRax) {
+      e.Byte(static_cast<uint32_t>(op) << 3 | 5);
+    } else {
+      e.Byte(is_byte ? 0x83 : 0x81);
+      e.Byte(0xc0u | static_cast<uint32_t>(op) << 3 | (dst & 7u));
+    }
+  }
+  if (is_byte) {
+    e.Byte(static_cast<uint8_t>(immediate));
+  } else {
+    e.U32(static_cast<uint32_t>(immediate));
+  }
+  Emit(e);
+}
+
+void Assembler::CompareMem(bool wide, const Mem& mem, int32_t immediate) {
+  Encoding e;
+  const bool is_byte = immediate == static_cast<int8_t>(immediate);
+  EncodeMem(e, is_byte ? 0x83 : 0x81, 1, wide, static_cast<Reg>(Alu::kCmp), mem);
+  if (is_byte) {
+    e.Byte(static_cast<uint8_t>(immediate));
+  } else {
+    e.U32(static_cast<uint32_t>(immediate));
+  }
+  Emit(e);
+}
+
+void Assembler::StoreLow(uint32_t size, const Mem& mem, Reg src) {
+  Encoding e;
+  if (size == 2) {
+    e.Byte(0x66);
+  }
+  // Without REX the byte registers 4 to 7 would be ah to bh.
+  EncodeMem(e, size == 1 ? 0x88 : 0x89, 1, size == 8, src, mem, size == 1 && src >= kRsp && src <= kRdi);
+  Emit(e);
+}
+
+// --- Moves.
+
 void Assembler::Move(Reg dst, Reg src, bool wide) {
   if (dst != src) {
-    Op(Inst::kIdMov, R(dst, wide), R(src, wide));
+    EmitReg(0x89, wide, src, dst);
   }
 }
 
@@ -107,20 +250,34 @@ void Assembler::MoveFloat(Reg dst, Reg src) {
 }
 
 void Assembler::MoveImmediate(Reg dst, uint64_t bits) {
+  Encoding e;
   if (bits <= UINT32_MAX) {
-    Op(Inst::kIdMov, R32(dst), I(static_cast<int64_t>(bits)));
+    if (dst >= kR8) {
+      e.Byte(0x41);
+    }
+    e.Byte(0xb8u | (dst & 7u));
+    e.U32(static_cast<uint32_t>(bits));
+  } else if (static_cast<int64_t>(bits) == static_cast<int32_t>(bits)) {
+    e.Byte(0x48u | dst >> 3);
+    e.Byte(0xc7);
+    e.Byte(0xc0u | (dst & 7u));
+    e.U32(static_cast<uint32_t>(bits));
   } else {
-    Op(Inst::kIdMov, R64(dst), I(static_cast<int64_t>(bits)));
+    e.Byte(0x48u | dst >> 3);
+    e.Byte(0xb8u | (dst & 7u));
+    e.U32(static_cast<uint32_t>(bits));
+    e.U32(static_cast<uint32_t>(bits >> 32));
   }
+  Emit(e);
 }
 
 void Assembler::Load(Kind kind, Reg dst, const Mem& mem) {
   switch (kind) {
     case Kind::kI32:
-      Op(Inst::kIdMov, R32(dst), M(mem));
+      EmitMem(0x8b, 1, false, dst, mem);
       break;
     case Kind::kI64:
-      Op(Inst::kIdMov, R64(dst), M(mem));
+      EmitMem(0x8b, 1, true, dst, mem);
       break;
     case Kind::kF32:
       Op(has_avx() ? Inst::kIdVmovss : Inst::kIdMovss, X(dst), M(mem));
@@ -135,10 +292,10 @@ void Assembler::Load(Kind kind, Reg dst, const Mem& mem) {
 void Assembler::Store(Kind kind, const Mem& mem, Reg src) {
   switch (kind) {
     case Kind::kI32:
-      Op(Inst::kIdMov, M(mem), R32(src));
+      EmitMem(0x89, 1, false, src, mem);
       break;
     case Kind::kI64:
-      Op(Inst::kIdMov, M(mem), R64(src));
+      EmitMem(0x89, 1, true, src, mem);
       break;
     case Kind::kF32:
       Op(has_avx() ? Inst::kIdVmovss : Inst::kIdMovss, M(mem), X(src));

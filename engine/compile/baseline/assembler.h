@@ -2,10 +2,15 @@
 // a constant pool behind the code, code sites, and errors that stick.
 //
 // AsmJit's own labels, logging and validation are not used: a label here is two integers, and a function's code is reused
-// memory, so compiling allocates nothing once the buffers have grown. Single-thread.
+// memory, so compiling allocates nothing once the buffers have grown.
+//
+// The ten or so instructions that make up most of all code (moves, integer arithmetic, lea, test, cmp) are encoded here: AsmJit's
+// general path took a quarter of the compile time for them. tests/unit/engine/compile/assembler_test.cc holds their bytes against
+// AsmJit's. Everything else goes through Op. Single-thread.
 #ifndef WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_
 #define WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -96,8 +101,25 @@ class Assembler {
     }
   }
 
+  // --- Encoded here.
+  // With the opcode's number in x86's group 1.
+  enum class Alu : uint8_t { kAdd = 0, kOr = 1, kAnd = 4, kSub = 5, kXor = 6, kCmp = 7, kImul = 8 };
+  void AluReg(Alu op, bool wide, Reg dst, Reg src);
+  void AluMem(Alu op, bool wide, Reg dst, const Mem& mem);
+  void AluImmediate(Alu op, bool wide, Reg dst, int32_t immediate);
+  void CompareMem(bool wide, const Mem& mem, int32_t immediate);
+  void Test(bool wide, Reg a, Reg b) { EmitReg(0x85, wide, b, a); }
+  void Lea(bool wide, Reg dst, const Mem& mem) { EmitMem(0x8d, 1, wide, dst, mem); }
+  // Loads that extend: `opcode` is one of mov, movzx, movsx, movsxd with its escape byte (0x0fb6 …).
+  void LoadExtending(uint32_t opcode, bool wide, Reg dst, const Mem& mem) {
+    EmitMem(opcode, opcode > 0xff ? 2 : 1, wide, dst, mem);
+  }
+  // The low 1, 2, 4 or 8 bytes of a general register.
+  void StoreLow(uint32_t size, const Mem& mem, Reg src);
+
   // --- Moves.
   void Move(Reg dst, Reg src, bool wide = true);     // General registers; 32-bit ones zero-extend.
+  void ZeroExtend(Reg dst, Reg src) { EmitReg(0x89, false, src, dst); }  // From 32 bits, also in place.
   void MoveFloat(Reg dst, Reg src);
   void MoveAny(Reg dst, Reg src) { IsFloatReg(dst) ? MoveFloat(dst, src) : Move(dst, src); }
   // Keeps the flags.
@@ -172,9 +194,33 @@ class Assembler {
   }
   void UseLabel(Label& label);
   bool EnsureSpace(size_t size);
+  void Advance(size_t size) {
+    a_._bufferPtr += size;
+    // AsmJit grows its buffer by what it believes to be in it.
+    buffer_->_size = std::max(buffer_->_size, a_.offset());
+  }
+
+  // An instruction being put together: no more than 16 bytes.
+  struct Encoding {
+    uint8_t bytes[16];
+    uint32_t size = 0;
+    void Byte(uint32_t byte) { bytes[size++] = static_cast<uint8_t>(byte); }
+    void U32(uint32_t value) {
+      std::memcpy(bytes + size, &value, 4);
+      size += 4;
+    }
+  };
+  void Emit(const Encoding& encoding);
+  // REX (if needed), opcode, ModRM for `reg` and the register `rm`.
+  void EmitReg(uint32_t opcode, bool wide, Reg reg, Reg rm);
+  // The same with memory, up to the displacement. `opcode_bytes` is 1 or 2.
+  static void EncodeMem(Encoding& e, uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg,
+                        const Mem& mem, bool force_rex = false);
+  void EmitMem(uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg, const Mem& mem);
 
   asmjit::CodeHolder code_;
   asmjit::x86::Assembler a_;
+  asmjit::CodeBuffer* buffer_ = nullptr;
   CpuFeatures features_;
   std::vector<uint8_t> pool_;
   std::vector<uint32_t> pool_index_;  // Open addressing: 1 + offset of a 64-bit constant.

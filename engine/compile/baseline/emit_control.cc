@@ -461,7 +461,7 @@ Cond FunctionCompiler::PopCondition() {
     case EntryKind::kSlot:
     case EntryKind::kLocal:
       if (PrefersMemory(value)) {
-        asm_.Op(Inst::kIdCmp, Assembler::M(MemOf(value), 4), Assembler::I(0));
+        asm_.CompareMem(false, MemOf(value), 0);
         return Cond::kNE;
       }
       break;

@@ -397,12 +397,12 @@ void FunctionCompiler::TruncateFloat(Opcode op, Kind from) {
     if (how.is_signed) {
       asm_.Op(Inst::kIdMovsxd, Assembler::R64(kScratch), Assembler::R32(dst));
     } else {
-      asm_.Op(Inst::kIdMov, Assembler::R32(kScratch), Assembler::R32(dst));
+      asm_.ZeroExtend(kScratch, dst);
     }
     asm_.Op(Inst::kIdCmp, Assembler::R64(kScratch), Assembler::R64(dst));
     asm_.JumpIf(Cond::kNE, path.entry);
     if (how.is_signed) {
-      asm_.Op(Inst::kIdMov, Assembler::R32(dst), Assembler::R32(dst));
+      asm_.ZeroExtend(dst, dst);
     }
   } else if (how.is_signed) {
     asm_.Op(Inst::kIdCmp, Assembler::R64(dst), Assembler::I(1));

@@ -99,7 +99,7 @@ void FunctionCompiler::IntegerBinary(Opcode op, bool wide) {
         AddImmediate(wide, lhs, rhs.bits);
         break;
       }
-      EmitAlu(Inst::kIdSub, wide, false, lhs, rhs);
+      EmitAlu(Alu::kSub, wide, false, lhs, rhs);
       break;
     }
     case Opcode::kI32Mul:
@@ -123,13 +123,13 @@ void FunctionCompiler::IntegerBinary(Opcode op, bool wide) {
     case Opcode::kI32Or: {
       Value rhs = Pop();
       Value lhs = Pop();
-      EmitAlu(Inst::kIdOr, wide, true, lhs, rhs);
+      EmitAlu(Alu::kOr, wide, true, lhs, rhs);
       break;
     }
     case Opcode::kI32Xor: {
       Value rhs = Pop();
       Value lhs = Pop();
-      EmitAlu(Inst::kIdXor, wide, true, lhs, rhs);
+      EmitAlu(Alu::kXor, wide, true, lhs, rhs);
       break;
     }
     case Opcode::kI32Shl:
@@ -145,25 +145,24 @@ void FunctionCompiler::IntegerBinary(Opcode op, bool wide) {
 }
 
 // dst op= rhs, whatever rhs is.
-void FunctionCompiler::AluOperand(InstId inst, bool wide, Reg dst, Value& rhs) {
-  const auto reg = Assembler::R(dst, wide);
+void FunctionCompiler::AluOperand(Alu op, bool wide, Reg dst, Value& rhs) {
   switch (rhs.where) {
     case EntryKind::kConst:
       if (FitsImmediate(rhs.bits, wide)) {
-        asm_.Op(inst, reg, ImmediateOf(rhs.bits));
+        asm_.AluImmediate(op, wide, dst, static_cast<int32_t>(rhs.bits));
       } else {
         asm_.MoveImmediate(kScratch, rhs.bits);
-        asm_.Op(inst, reg, Assembler::R(kScratch, wide));
+        asm_.AluReg(op, wide, dst, kScratch);
       }
       return;
     case EntryKind::kLoad:
       asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
-      asm_.Op(inst, reg, Assembler::M(pending_load_.mem));
+      asm_.AluMem(op, wide, dst, pending_load_.mem);
       return;
     case EntryKind::kSlot:
     case EntryKind::kLocal:
       if (PrefersMemory(rhs)) {
-        asm_.Op(inst, reg, Assembler::M(MemOf(rhs)));
+        asm_.AluMem(op, wide, dst, MemOf(rhs));
         return;
       }
       break;
@@ -172,11 +171,10 @@ void FunctionCompiler::AluOperand(InstId inst, bool wide, Reg dst, Value& rhs) {
     case EntryKind::kScaled:
       break;
   }
-  const Reg src = ToReg(rhs);
-  asm_.Op(inst, reg, Assembler::R(src, wide));
+  asm_.AluReg(op, wide, dst, ToReg(rhs));
 }
 
-void FunctionCompiler::EmitAlu(InstId inst, bool wide, bool commutes, Value& lhs, Value& rhs) {
+void FunctionCompiler::EmitAlu(Alu op, bool wide, bool commutes, Value& lhs, Value& rhs) {
   const Kind kind = wide ? Kind::kI64 : Kind::kI32;
   const Reg hint = Hint(kind, offset_ + 1, &lhs, &rhs);
   if (commutes && !(lhs.is_reg() && lhs.is_dying) && ((rhs.is_reg() && rhs.is_dying) || lhs.is_const())) {
@@ -189,8 +187,8 @@ void FunctionCompiler::EmitAlu(InstId inst, bool wide, bool commutes, Value& lhs
     ToReg(lhs);
   }
   const Reg dst = ToWritable(lhs, hint);
-  AluOperand(inst, wide, dst, rhs);
-  if (inst != Inst::kIdImul) {
+  AluOperand(op, wide, dst, rhs);
+  if (op != Alu::kImul) {
     NoteZeroFlag(wide, dst);
   }
   PushReg(kind, dst);
@@ -204,13 +202,13 @@ void FunctionCompiler::AddImmediate(bool wide, Value& lhs, uint64_t bits) {
   }
   if (lhs.is_reg() && !lhs.is_dying && FitsImmediate(bits, wide)) {
     const Reg dst = AllocFor(kind, hint);
-    asm_.Op(Inst::kIdLea, Assembler::R(dst, wide), Assembler::M(Mem::At(lhs.reg, static_cast<int32_t>(bits))));
+    asm_.Lea(wide, dst, Mem::At(lhs.reg, static_cast<int32_t>(bits)));
     PushReg(kind, dst);
     return;
   }
   const Reg dst = ToWritable(lhs, hint);
   Value rhs{.where = EntryKind::kConst, .kind = kind, .bits = bits};
-  AluOperand(Inst::kIdAdd, wide, dst, rhs);
+  AluOperand(Alu::kAdd, wide, dst, rhs);
   NoteZeroFlag(wide, dst);
   PushReg(kind, dst);
 }
@@ -227,7 +225,7 @@ void FunctionCompiler::EmitAdd(bool wide) {
                         .shift = pending_scaled_.shift,
                         .disp = static_cast<int32_t>(lhs.bits)};
       const Reg sum = pending_scaled_.is_dying ? pending_scaled_.reg : AllocFor(kind, hint);
-      asm_.Op(Inst::kIdLea, Assembler::R(sum, wide), Assembler::M(address));
+      asm_.Lea(wide, sum, address);
       PushReg(kind, sum);
       return;
     }
@@ -241,7 +239,7 @@ void FunctionCompiler::EmitAdd(bool wide) {
     } else {
       dst = AllocFor(kind, hint);
     }
-    asm_.Op(Inst::kIdLea, Assembler::R(dst, wide), Assembler::M(sum));
+    asm_.Lea(wide, dst, sum);
     PushReg(kind, dst);
     return;
   }
@@ -261,7 +259,7 @@ void FunctionCompiler::EmitAdd(bool wide) {
   const Reg hint = Hint(kind, offset_ + 1, &lhs, &rhs);
   if (lhs.is_reg() && rhs.is_reg() && !lhs.is_dying && !rhs.is_dying) {
     const Reg dst = AllocFor(kind, hint);
-    asm_.Op(Inst::kIdLea, Assembler::R(dst, wide), Assembler::M({.base = lhs.reg, .index = rhs.reg}));
+    asm_.Lea(wide, dst, {.base = lhs.reg, .index = rhs.reg});
     PushReg(kind, dst);
     return;
   }
@@ -269,7 +267,7 @@ void FunctionCompiler::EmitAdd(bool wide) {
     std::swap(lhs, rhs);
   }
   const Reg dst = ToWritable(lhs, hint);
-  AluOperand(Inst::kIdAdd, wide, dst, rhs);
+  AluOperand(Alu::kAdd, wide, dst, rhs);
   NoteZeroFlag(wide, dst);
   PushReg(kind, dst);
 }
@@ -301,12 +299,12 @@ void FunctionCompiler::EmitAnd(bool wide) {
     } else if (rhs.bits == 0xffff) {
       asm_.Op(Inst::kIdMovzx, Assembler::R32(dst), Assembler::R16(src));
     } else {
-      asm_.Op(Inst::kIdMov, Assembler::R32(dst), Assembler::R32(src));
+      asm_.ZeroExtend(dst, src);
     }
     PushReg(kind, dst);
     return;
   }
-  EmitAlu(Inst::kIdAnd, wide, true, lhs, rhs);
+  EmitAlu(Alu::kAnd, wide, true, lhs, rhs);
 }
 
 void FunctionCompiler::EmitTest(bool wide, Value& lhs, Value& rhs) {
@@ -342,7 +340,7 @@ void FunctionCompiler::EmitTest(bool wide, Value& lhs, Value& rhs) {
       break;
   }
   const Reg other = ToReg(rhs);
-  asm_.Op(Inst::kIdTest, Assembler::R(reg, wide), Assembler::R(other, wide));
+  asm_.Test(wide, reg, other);
 }
 
 void FunctionCompiler::IntegerCompare(Cond cond, bool wide) {
@@ -355,17 +353,17 @@ void FunctionCompiler::IntegerCompare(Cond cond, bool wide) {
   if (rhs.is_const() && FitsImmediate(rhs.bits, wide)) {
     if (lhs.where == EntryKind::kLoad) {
       asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
-      asm_.Op(Inst::kIdCmp, Assembler::M(pending_load_.mem, wide ? 8 : 4), ImmediateOf(rhs.bits));
+      asm_.CompareMem(wide, pending_load_.mem, static_cast<int32_t>(rhs.bits));
     } else if (lhs.in_memory() && PrefersMemory(lhs)) {
-      asm_.Op(Inst::kIdCmp, Assembler::M(MemOf(lhs), wide ? 8 : 4), ImmediateOf(rhs.bits));
+      asm_.CompareMem(wide, MemOf(lhs), static_cast<int32_t>(rhs.bits));
     } else {
       const Reg reg = ToReg(lhs);
       if (rhs.bits == 0 && (cond == Cond::kE || cond == Cond::kNE)) {
         TestZero(wide, reg);
       } else if (rhs.bits == 0) {
-        asm_.Op(Inst::kIdTest, Assembler::R(reg, wide), Assembler::R(reg, wide));
+        asm_.Test(wide, reg, reg);
       } else {
-        asm_.Op(Inst::kIdCmp, Assembler::R(reg, wide), ImmediateOf(rhs.bits));
+        asm_.AluImmediate(Alu::kCmp, wide, reg, static_cast<int32_t>(rhs.bits));
       }
     }
     PushCondition(cond);
@@ -377,7 +375,7 @@ void FunctionCompiler::IntegerCompare(Cond cond, bool wide) {
     cond = SwapOperands(cond);
   }
   const Reg reg = ToReg(lhs);
-  AluOperand(Inst::kIdCmp, wide, reg, rhs);
+  AluOperand(Alu::kCmp, wide, reg, rhs);
   PushCondition(cond);
 }
 
@@ -389,7 +387,7 @@ void FunctionCompiler::EmitMul(bool wide) {
     std::swap(lhs, rhs);
   }
   if (!rhs.is_const() || !FitsImmediate(rhs.bits, wide) || lhs.is_const()) {
-    EmitAlu(Inst::kIdImul, wide, true, lhs, rhs);
+    EmitAlu(Alu::kImul, wide, true, lhs, rhs);
     return;
   }
   const Reg hint = Hint(kind, offset_ + 1, &lhs);
@@ -408,7 +406,7 @@ void FunctionCompiler::EmitMul(bool wide) {
   const Reg dst = lhs.is_dying ? src : AllocFor(kind, hint);
   if (rhs.bits == 3 || rhs.bits == 5 || rhs.bits == 9) {
     const auto shift = static_cast<uint8_t>(std::countr_zero(rhs.bits - 1));
-    asm_.Op(Inst::kIdLea, Assembler::R(dst, wide), Assembler::M({.base = src, .index = src, .shift = shift}));
+    asm_.Lea(wide, dst, {.base = src, .index = src, .shift = shift});
   } else {
     asm_.Op(Inst::kIdImul, Assembler::R(dst, wide), Assembler::R(src, wide), ImmediateOf(rhs.bits));
   }
@@ -548,7 +546,7 @@ bool FunctionCompiler::DivideByConstant(bool wide, bool is_signed, bool is_rem, 
     const int shift = std::countr_zero(divisor);
     if (is_rem) {
       Value mask{.where = EntryKind::kConst, .kind = kind, .bits = divisor - 1};
-      EmitAlu(Inst::kIdAnd, wide, true, lhs, mask);
+      EmitAlu(Alu::kAnd, wide, true, lhs, mask);
       return true;
     }
     const Reg hint = Hint(kind, offset_ + 1, &lhs);
@@ -680,7 +678,7 @@ void FunctionCompiler::IntegerUnary(Opcode op, ValType from) {
       }
       const bool wide = op == Opcode::kI64Eqz;
       if (value.in_memory() && PrefersMemory(value)) {
-        asm_.Op(Inst::kIdCmp, Assembler::M(MemOf(value), wide ? 8 : 4), Assembler::I(0));
+        asm_.CompareMem(wide, MemOf(value), 0);
       } else {
         TestZero(wide, ToReg(value));
       }
@@ -754,7 +752,7 @@ void FunctionCompiler::IntegerUnary(Opcode op, ValType from) {
   const auto to_reg = Assembler::R(dst, to_wide);
   switch (op) {
     case Opcode::kI32WrapI64:
-      asm_.Op(Inst::kIdMov, Assembler::R32(dst), Assembler::R32(src));
+      asm_.ZeroExtend(dst, src);
       break;
     case Opcode::kI64ExtendI32S:
     case Opcode::kI64Extend32S:

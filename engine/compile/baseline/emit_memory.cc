@@ -13,6 +13,13 @@ uint32_t SkipLeb(uint32_t offset, ByteAt byte_at) {
   return offset + 1;
 }
 
+// Opcodes of loads that extend.
+constexpr uint32_t kMovzx8 = 0x0fb6;
+constexpr uint32_t kMovzx16 = 0x0fb7;
+constexpr uint32_t kMovsx8 = 0x0fbe;
+constexpr uint32_t kMovsx16 = 0x0fbf;
+constexpr uint32_t kMovsxd = 0x63;
+
 // Instructions that take their second operand from memory.
 constexpr bool FoldsLoad(uint8_t opcode, Kind kind) {
   switch (static_cast<Opcode>(opcode)) {
@@ -177,17 +184,14 @@ Mem FunctionCompiler::Address(Value& index, uint64_t offset) {
 }
 
 void FunctionCompiler::EmitLoad(Opcode op, Reg dst, const Mem& mem) {
-  const auto load = [&](InstId inst, const asmjit::Operand_& reg, uint32_t size) {
-    asm_.Op(inst, reg, Assembler::M(mem, size));
-  };
   asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
   switch (op) {
     case Opcode::kI32Load:
     case Opcode::kI64Load32U:
-      load(Inst::kIdMov, Assembler::R32(dst), 4);
+      asm_.Load(Kind::kI32, dst, mem);
       break;
     case Opcode::kI64Load:
-      load(Inst::kIdMov, Assembler::R64(dst), 8);
+      asm_.Load(Kind::kI64, dst, mem);
       break;
     case Opcode::kF32Load:
       asm_.Load(Kind::kF32, dst, mem);
@@ -196,27 +200,27 @@ void FunctionCompiler::EmitLoad(Opcode op, Reg dst, const Mem& mem) {
       asm_.Load(Kind::kF64, dst, mem);
       break;
     case Opcode::kI32Load8S:
-      load(Inst::kIdMovsx, Assembler::R32(dst), 1);
+      asm_.LoadExtending(kMovsx8, false, dst, mem);
       break;
     case Opcode::kI64Load8S:
-      load(Inst::kIdMovsx, Assembler::R64(dst), 1);
+      asm_.LoadExtending(kMovsx8, true, dst, mem);
       break;
     case Opcode::kI32Load8U:
     case Opcode::kI64Load8U:
-      load(Inst::kIdMovzx, Assembler::R32(dst), 1);
+      asm_.LoadExtending(kMovzx8, false, dst, mem);
       break;
     case Opcode::kI32Load16S:
-      load(Inst::kIdMovsx, Assembler::R32(dst), 2);
+      asm_.LoadExtending(kMovsx16, false, dst, mem);
       break;
     case Opcode::kI64Load16S:
-      load(Inst::kIdMovsx, Assembler::R64(dst), 2);
+      asm_.LoadExtending(kMovsx16, true, dst, mem);
       break;
     case Opcode::kI32Load16U:
     case Opcode::kI64Load16U:
-      load(Inst::kIdMovzx, Assembler::R32(dst), 2);
+      asm_.LoadExtending(kMovzx16, false, dst, mem);
       break;
     case Opcode::kI64Load32S:
-      load(Inst::kIdMovsxd, Assembler::R64(dst), 4);
+      asm_.LoadExtending(kMovsxd, true, dst, mem);
       break;
     default:
       WASMD_UNREACHABLE();
@@ -294,20 +298,7 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
     asm_.Store(kind, mem, reg);
     return;
   }
-  switch (size) {
-    case 1:
-      asm_.Op(Inst::kIdMov, Assembler::M(mem), Assembler::R8(reg));
-      break;
-    case 2:
-      asm_.Op(Inst::kIdMov, Assembler::M(mem), Assembler::R16(reg));
-      break;
-    case 4:
-      asm_.Op(Inst::kIdMov, Assembler::M(mem), Assembler::R32(reg));
-      break;
-    default:
-      asm_.Op(Inst::kIdMov, Assembler::M(mem), Assembler::R64(reg));
-      break;
-  }
+  asm_.StoreLow(size, mem, reg);
 }
 
 void FunctionCompiler::OnMemorySize(uint32_t memory_index) {

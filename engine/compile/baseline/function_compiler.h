@@ -111,6 +111,7 @@ class FunctionCompiler : public NullSink {
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
+  using Alu = Assembler::Alu;
 
   enum class EntryKind : uint8_t { kConst, kReg, kLocal, kSlot, kFlags, kLoad, kScaled };
   struct Entry {
@@ -330,8 +331,8 @@ class FunctionCompiler : public NullSink {
   void EmitAdd(bool wide);
   void EmitAnd(bool wide);
   void AddImmediate(bool wide, Value& lhs, uint64_t bits);
-  void AluOperand(InstId inst, bool wide, Reg dst, Value& rhs);
-  void EmitAlu(InstId inst, bool wide, bool commutes, Value& lhs, Value& rhs);
+  void AluOperand(Alu op, bool wide, Reg dst, Value& rhs);
+  void EmitAlu(Alu op, bool wide, bool commutes, Value& lhs, Value& rhs);
   void EmitMul(bool wide);
   void EmitShift(Opcode op, bool wide);
   void EmitDivide(bool wide, bool is_signed, bool is_rem);
@@ -341,7 +342,7 @@ class FunctionCompiler : public NullSink {
   // Sets the zero flag by the register, unless the instruction before has done so already.
   void TestZero(bool wide, Reg reg) {
     if (zero_flag_pc_ != asm_.pc() || zero_flag_reg_ != reg || zero_flag_wide_ != wide || asm_.is_label_here()) {
-      asm_.Op(Inst::kIdTest, Assembler::R(reg, wide), Assembler::R(reg, wide));
+      asm_.Test(wide, reg, reg);
     }
   }
   void NoteZeroFlag(bool wide, Reg reg) {
