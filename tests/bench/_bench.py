@@ -19,15 +19,15 @@ sys.path.insert(0, str(ROOT / "tests/e2e/programs"))
 from engines import Node, Wasmtime, cache_dir, find_build_dir  # noqa: E402
 
 
-def parse(description: str, repetitions: int, add=None) -> argparse.Namespace:
+def parse(description: str, repetitions: int, in_process: bool = False) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="write the figures, flat, units at the end of the names")
     parser.add_argument("--build-dir", help="the build to measure (default: build/release)")
     parser.add_argument("--repetitions", type=int, default=repetitions)
     parser.add_argument("--only", metavar="NAME", action="append", help="just these programs")
     parser.add_argument("--peers-only", action="store_true", help="leave ours out")
-    if add is not None:
-        add(parser)
+    if in_process:
+        parser.add_argument("--in-process", action="store_true", help="ours is bin/wasi_run: the engine, no daemon")
     return parser.parse_args()
 
 

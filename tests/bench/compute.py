@@ -21,7 +21,7 @@ import statistics
 from _bench import (
     build_dir, cache_dir, die, fetch, finish, geometric_mean, node_binary, parse, table, wasmtime_binary,
 )  # fmt: skip
-from engines import Daemon, Node, Wasmd, Wasmtime, run_process
+from engines import Daemon, InProcess, Node, Wasmd, Wasmtime, run_process
 
 REAL = ["sqlite", "lua", "zstd", "bzip2", "zlib", "brotli", "sodium", "quickjs", "mark"]
 KERNELS = ["gemm", "lu", "jacobi", "floyd", "nussinov"]
@@ -36,12 +36,14 @@ def measure(command: list[str], env: dict[str, str] | None = None) -> tuple[floa
 
 
 def main() -> None:
-    options = parse(__doc__, repetitions=7)
+    options = parse(__doc__, repetitions=7, in_process=True)
     names = options.only or REAL + KERNELS
     fetch("compute", "wasmtime", "node")
     with contextlib.ExitStack() as stack:
         engines = []
-        if not options.peers_only:
+        if options.in_process:
+            engines.append(InProcess(build_dir(options, "bin/wasi_run") / "bin/wasi_run"))
+        elif not options.peers_only:
             folder = build_dir(options, "bin/wasmd", "bin/wasmctl")
             daemon = stack.enter_context(Daemon(folder))
             engines.append(Wasmd(folder / "bin/wasmctl", daemon.address))
