@@ -64,7 +64,7 @@ struct LoadOptions {
   // kCancelled.
   const std::atomic<bool>* cancel = nullptr;
   // Eager compilation only; see CompileOptions::progress.
-  std::function<void(uint64_t done, uint64_t total)> progress;
+  std::function<void(uint64_t done, uint64_t total)> progress = nullptr;
 };
 
 // Thread-safe.

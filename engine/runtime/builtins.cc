@@ -1,5 +1,10 @@
 // The builtins' bodies. All bounds are checked in 64 bits before anything is written. No C++ scope
 // is left by a trap: the codes go back to generated code, which raises them.
+//
+// A guest can spend nearly all of its time in builtins, where the interrupt signal finds nothing to
+// stop. So each that can take longer than the few instructions around its call looks at the flag
+// when it is done, and large copies and fills now and then. Where the result is no TrapCode, a stub
+// of asm does it.
 #include "engine/abi/builtins.h"
 
 #include <algorithm>
@@ -15,9 +20,19 @@ namespace wasmd::engine {
 namespace {
 
 constexpr uint64_t kGrowFailed = 0xffff'ffff;
-constexpr auto kOk = static_cast<uint32_t>(TrapCode::kNone);
 constexpr auto kMemoryTrap = static_cast<uint32_t>(TrapCode::kMemoryOutOfBounds);
 constexpr auto kTableTrap = static_cast<uint32_t>(TrapCode::kTableOutOfBounds);
+
+// Between two looks at the flag: a millisecond or two.
+constexpr uint64_t kPieceBytes = 16 << 20;
+
+bool IsInterrupted(const InstanceContext* context) {
+  return context->store->interrupt_requested.load(std::memory_order_relaxed) != 0;
+}
+
+uint32_t Done(const InstanceContext* context) {
+  return static_cast<uint32_t>(IsInterrupted(context) ? TrapCode::kInterrupt : TrapCode::kNone);
+}
 
 bool Fits(uint64_t offset, uint64_t count, uint64_t size) {
   return offset <= size && count <= size - offset;
@@ -44,7 +59,7 @@ uint32_t BuiltinMemoryInit(InstanceContext* context, uint32_t memory_index, uint
   if (count != 0) {
     std::memcpy(memory.base() + to, module.bytes.data() + segment.bytes_offset + from, count);
   }
-  return kOk;
+  return Done(context);
 }
 
 // Spec: exec-memory.copy
@@ -55,8 +70,16 @@ uint32_t BuiltinMemoryCopy(InstanceContext* context, uint32_t to_memory, uint32_
   if (!Fits(to, count, target.size_bytes()) || !Fits(from, count, source.size_bytes())) {
     return kMemoryTrap;
   }
-  std::memmove(target.base() + to, source.base() + from, count);
-  return kOk;
+  // Where they overlap, from the end that the other does not reach first. An interrupted store is
+  // abandoned, half copied.
+  const bool backward = target.base() + to > source.base() + from;
+  for (uint64_t done = 0; done < count && !IsInterrupted(context);) {
+    const uint64_t piece = std::min(kPieceBytes, count - done);
+    const uint64_t at = backward ? count - done - piece : done;
+    std::memmove(target.base() + to + at, source.base() + from + at, piece);
+    done += piece;
+  }
+  return Done(context);
 }
 
 // Spec: exec-memory.fill
@@ -66,14 +89,18 @@ uint32_t BuiltinMemoryFill(InstanceContext* context, uint32_t memory_index, uint
   if (!Fits(to, count, memory.size_bytes())) {
     return kMemoryTrap;
   }
-  std::memset(memory.base() + to, static_cast<int>(value & 0xff), count);
-  return kOk;
+  for (uint64_t done = 0; done < count && !IsInterrupted(context);) {
+    const uint64_t piece = std::min(kPieceBytes, count - done);
+    std::memset(memory.base() + to + done, static_cast<int>(value & 0xff), piece);
+    done += piece;
+  }
+  return Done(context);
 }
 
 // Spec: exec-data.drop
 uint32_t BuiltinDataDrop(InstanceContext* context, uint32_t data_index) noexcept {
   InstanceAccess::DataDropped(context)[data_index] = true;
-  return kOk;
+  return Done(context);
 }
 
 // Spec: exec-table.grow
@@ -90,7 +117,7 @@ uint32_t BuiltinTableFill(InstanceContext* context, uint32_t table_index, uint64
     return kTableTrap;
   }
   std::fill_n(table.elements() + to, count, value);
-  return kOk;
+  return Done(context);
 }
 
 // Spec: exec-table.copy
@@ -104,7 +131,7 @@ uint32_t BuiltinTableCopy(InstanceContext* context, uint32_t to_table, uint32_t 
   if (count != 0) {
     std::memmove(target.elements() + to, source.elements() + from, count * sizeof(uint64_t));
   }
-  return kOk;
+  return Done(context);
 }
 
 // Spec: exec-table.init
@@ -116,23 +143,79 @@ uint32_t BuiltinTableInit(InstanceContext* context, uint32_t table_index, uint32
     return kTableTrap;
   }
   std::copy_n(elems.data() + from, count, table.elements() + to);
-  return kOk;
+  return Done(context);
 }
 
 // Spec: exec-elem.drop
 uint32_t BuiltinElemDrop(InstanceContext* context, uint32_t elem_index) noexcept {
   std::vector<uint64_t>().swap(InstanceAccess::Elems(context, elem_index));
-  return kOk;
+  return Done(context);
 }
 
 uint64_t BuiltinRefFunc(InstanceContext* context, uint32_t func_index) noexcept {
   return reinterpret_cast<uint64_t>(&InstanceAccess::FuncRefOf(context, func_index));
 }
 
+// Stubs for builtins that return a value: they call the body and raise kInterrupt where the flag is
+// set, from the place where generated code called. rdi is the context.
+#define WASMD_CTX_STORE 0
+#define WASMD_STORE_INTERRUPT 8
+#define WASMD_TRAP_INTERRUPT 10
+static_assert(WASMD_CTX_STORE == kCtxStore);
+static_assert(WASMD_STORE_INTERRUPT == offsetof(StoreContext, interrupt_requested));
+static_assert(WASMD_TRAP_INTERRUPT == static_cast<int>(TrapCode::kInterrupt));
+
+#define WASMD_STRING_(x) #x
+#define WASMD_STRING(x) WASMD_STRING_(x)
+#define INTERRUPTIBLE(stub, body)                                                    \
+  extern "C" void stub();                                                            \
+  extern "C" uint64_t body(InstanceContext*, uint32_t, uint64_t, uint64_t) noexcept; \
+  asm(".text\n.p2align 4\n.globl " #stub "\n.hidden " #stub "\n.type " #stub ", @function\n" #stub \
+      ":\n"                                                                                  \
+      ".cfi_startproc\n"                                                                     \
+      "pushq %rbp\n"                                                                         \
+      ".cfi_def_cfa_offset 16\n"                                                             \
+      ".cfi_offset %rbp, -16\n"                                                              \
+      "movq %rsp, %rbp\n"                                                                    \
+      ".cfi_def_cfa_register %rbp\n"                                                         \
+      "pushq %rdi\n"                                                                         \
+      "pushq %rdi\n"                                                                         \
+      "callq " #body "\n"                                                                    \
+      "movq -8(%rbp), %rdi\n"                                                                \
+      "leave\n"                                                                              \
+      ".cfi_def_cfa %rsp, 8\n"                                                               \
+      "movq " WASMD_STRING(WASMD_CTX_STORE) "(%rdi), %rdi\n"                                 \
+      "cmpl $0, " WASMD_STRING(WASMD_STORE_INTERRUPT) "(%rdi)\n"                             \
+      "jne 1f\n"                                                                             \
+      "retq\n"                                                                               \
+      "1: movl $" WASMD_STRING(WASMD_TRAP_INTERRUPT) ", %edi\n"                              \
+      "jmp wasmd_raise_trap\n"                                                               \
+      ".cfi_endproc\n"                                                                       \
+      ".size " #stub ", .-" #stub "\n")
+
+INTERRUPTIBLE(wasmd_builtin_memory_grow, wasmd_memory_grow);
+INTERRUPTIBLE(wasmd_builtin_table_grow, wasmd_table_grow);
+
+uint64_t wasmd_memory_grow(InstanceContext* context, uint32_t memory_index, uint64_t delta_pages,
+                           uint64_t) noexcept {
+  return BuiltinMemoryGrow(context, memory_index, delta_pages);
+}
+
+uint64_t wasmd_table_grow(InstanceContext* context, uint32_t table_index, uint64_t init,
+                          uint64_t delta) noexcept {
+  return BuiltinTableGrow(context, table_index, init, delta);
+}
+
+// In the table, the stubs stand for the bodies. By macro: a table that a function computes needs a
+// constructor at start-up.
+#define BuiltinMemoryGrow wasmd_builtin_memory_grow
+#define BuiltinTableGrow wasmd_builtin_table_grow
 const void* const kBuiltinTable[] = {
 #define BUILTIN(name, ret, ...) reinterpret_cast<const void*>(&Builtin##name),
 #include "engine/abi/builtins.def"
 #undef BUILTIN
 };
+#undef BuiltinMemoryGrow
+#undef BuiltinTableGrow
 
 }  // namespace wasmd::engine

@@ -159,12 +159,13 @@ Stop TakeStop(const EntryFrame& frame, Store::Impl& store) {
   }
   if (code == TrapCode::kInterrupt) {
     const InterruptReason reason = ReasonOf(frame);
-    const bool has_run = record.pc != 0;
-    store.abandoned |= has_run;
-    if (store.context.stack_limit == 0) {
-      store.interrupt->Acknowledge();
-    }
     if (reason != InterruptReason::kNone) {
+      const bool has_run = record.pc != 0;
+      store.abandoned |= has_run;
+      if (store.context.stack_limit ==
+          0) {  // The outermost; inner ones leave the flag for those outside of them.
+        store.interrupt->Acknowledge();
+      }
       return Interrupt{reason, store.abandoned, std::move(backtrace)};
     }
     code = TrapCode::kHostError;

@@ -7,6 +7,7 @@
 #define WASMD_ENGINE_RUNTIME_VALUE_H_
 
 #include <bit>
+#include <concepts>
 #include <cstdint>
 #include <string>
 
@@ -22,10 +23,16 @@ struct Value {
       0;  // i32 and f32 zero-extended; floats as their bits, so that NaN payloads survive.
   uint64_t hi = 0;  // v128's upper half; 0 for all others.
 
-  static constexpr Value I32(uint32_t value) { return {ValType::kI32, value}; }
-  static constexpr Value I32(int32_t value) { return I32(static_cast<uint32_t>(value)); }
-  static constexpr Value I64(uint64_t value) { return {ValType::kI64, value}; }
-  static constexpr Value I64(int64_t value) { return I64(static_cast<uint64_t>(value)); }
+  // Signed or unsigned: wasm's integers are bits.
+  template <std::integral Integer>
+    requires(sizeof(Integer) <= sizeof(uint32_t))
+  static constexpr Value I32(Integer value) {
+    return {ValType::kI32, static_cast<uint32_t>(value)};
+  }
+  template <std::integral Integer>
+  static constexpr Value I64(Integer value) {
+    return {ValType::kI64, static_cast<uint64_t>(value)};
+  }
   static constexpr Value F32(float value) { return F32Bits(std::bit_cast<uint32_t>(value)); }
   static constexpr Value F32Bits(uint32_t bits) { return {ValType::kF32, bits}; }
   static constexpr Value F64(double value) { return F64Bits(std::bit_cast<uint64_t>(value)); }

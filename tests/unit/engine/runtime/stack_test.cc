@@ -1,0 +1,153 @@
+// Deep recursion ends as a trap on every stack, and leaves host functions what they were promised.
+#include <pthread.h>
+#include <ucontext.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/wasm/limits.h"
+#include "tests/support/test_instance.h"
+
+namespace wasmd::engine {
+namespace {
+
+// On a thread with a stack of that size.
+void OnThread(size_t stack_bytes, const std::function<void()>& body) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, stack_bytes), 0);
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(
+                &thread, &attributes,
+                [](void* argument) -> void* {
+                  (*static_cast<const std::function<void()>*>(argument))();
+                  return nullptr;
+                },
+                const_cast<std::function<void()>*>(&body)),
+            0);
+  pthread_attr_destroy(&attributes);
+  pthread_join(thread, nullptr);
+}
+
+class StackTest : public testing::TestWithParam<Tier> {};
+WASMD_INSTANTIATE_FOR_ALL_TIERS(StackTest);
+
+// Frames of several sizes: small ones, ones with hundreds of locals, and leaves that make no check
+// of their own.
+constexpr std::string_view kRecursion = R"((module
+    (import "host" "use_stack" (func $use_stack))
+    (global $depth (export "depth") (mut i32) (i32.const 0))
+    (func $count (global.set $depth (i32.add (global.get $depth) (i32.const 1))))
+    (func $small (export "small") (call $count) (call $small))
+    (func $many (export "many") (param i64 i64 i64 i64) (result i64)
+      (local f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64)
+      (call $count)
+      (i64.add (call $many (local.get 1) (local.get 2) (local.get 3) (i64.add (local.get 0) (i64.const 1)))
+               (local.get 0)))
+    (func $even (param i32) (result i32) (call $count) (i32.add (call $odd (local.get 0)) (i32.const 1)))
+    (func $odd (param i32) (result i32) (call $count) (i32.add (call $even (local.get 0)) (i32.const 2)))
+    (func (export "mutual") (result i32) (call $even (i32.const 0)))
+    (table 1 funcref) (elem (i32.const 0) $indirect)
+    (func $indirect (export "indirect") (call $count) (call_indirect (i32.const 0)))
+    (func $deep_host (export "deep_host") (call $count) (call $use_stack) (call $deep_host))))";
+
+TestInstanceOptions Options() {
+  TestInstanceOptions options;
+  options.link = [](Linker& linker, Store&) {
+    linker.DefineFunc("host", "use_stack", {{}, {}},
+                      [](HostContext&, std::span<const Value>, std::span<Value>) {
+                        // Most of what a host function may count on.
+                        volatile char space[kHostStackReserveBytes * 3 / 4];
+                        for (size_t i = 0; i < sizeof(space); i += 1024) {
+                          space[i] = 1;
+                        }
+                        return HostResult::Ok();
+                      });
+  };
+  return options;
+}
+
+void ExpectOverflows(Tier tier, uint64_t wasm_stack_bytes) {
+  TestInstanceOptions options = Options();
+  options.store.wasm_stack_bytes = wasm_stack_bytes;
+  TestInstance instance(kRecursion, tier, options);
+  for (const std::string_view name : {"small", "mutual", "indirect", "deep_host"}) {
+    EXPECT_THAT(instance.Invoke(name), TrapsWith(TrapCode::kStackOverflow)) << name;
+  }
+  const Value zero = Value::I64(0u);
+  EXPECT_THAT(instance.Invoke("many", {zero, zero, zero, zero}),
+              TrapsWith(TrapCode::kStackOverflow));
+}
+
+TEST_P(StackTest, OverflowIsATrapOnEveryStackSize) {
+  ExpectOverflows(GetParam(), kDefaultWasmStackBytes);
+  ExpectOverflows(GetParam(), uint64_t{1} << 40);
+  for (const size_t stack_bytes : {size_t{16} << 10, size_t{64} << 10, size_t{160} << 10,
+                                   size_t{256} << 10, size_t{1} << 20, size_t{64} << 20}) {
+    OnThread(stack_bytes, [&] { ExpectOverflows(GetParam(), uint64_t{1} << 40); });
+  }
+}
+
+TEST_P(StackTest, TheStoresLimitIsKept) {
+  uint32_t depths[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    TestInstanceOptions options = Options();
+    options.store.wasm_stack_bytes = i == 0 ? 64 << 10 : 512 << 10;
+    TestInstance instance(kRecursion, GetParam(), options);
+    EXPECT_THAT(instance.Invoke("small"), TrapsWith(TrapCode::kStackOverflow));
+    depths[i] = instance.instance().Global("depth")->Get().i32();
+  }
+  EXPECT_GT(depths[0], 100);
+  EXPECT_GT(depths[1], depths[0] * 7);
+  EXPECT_LT(depths[1], depths[0] * 9);
+}
+
+TEST_P(StackTest, NestedActivationsShareOneLimit) {
+  TestInstanceOptions options;
+  options.store.wasm_stack_bytes = 256 << 10;
+  int deepest = 0;
+  std::unique_ptr<TestInstance> instance;
+  options.link = [&](Linker& linker, Store&) {
+    linker.DefineFunc(
+        "host", "again", {{ValType::kI32}, {ValType::kI32}},
+        [&](HostContext&, std::span<const Value> args, std::span<Value> results) {
+          deepest = std::max(deepest, static_cast<int>(args[0].i32()));
+          const Invoked inner = instance->Invoke("down", {Value::I32(args[0].i32() + 1)});
+          EXPECT_TRUE(inner.stop == nullptr || inner.trap()->code == TrapCode::kStackOverflow);
+          results[0] = inner.stop == nullptr ? inner.values[0] : Value::I32(1);
+          return HostResult::Ok();
+        });
+  };
+  instance = std::make_unique<TestInstance>(
+      R"((module (import "host" "again" (func $again (param i32) (result i32)))
+      (func (export "down") (param i32) (result i32) (call $again (local.get 0)))))",
+      GetParam(), options);
+  // The innermost overflows, and everyone above returns.
+  EXPECT_THAT(instance->Invoke("down", {Value::I32(0)}), Returns({Value::I32(1)}));
+  EXPECT_GT(deepest, 20);
+  EXPECT_LT(deepest, 3000);
+}
+
+// A stack that is not the thread's own is refused, not guessed at.
+TEST_P(StackTest, AnUnknownStackIsRefused) {
+  static TestInstance* instance = nullptr;
+  static Invoked invoked;
+  TestInstance made("(module (func (export \"f\")))", GetParam());
+  instance = &made;
+  static ucontext_t main_context;
+  static ucontext_t other_context;
+  std::vector<char> stack(256 << 10);
+  ASSERT_EQ(getcontext(&other_context), 0);
+  other_context.uc_stack.ss_sp = stack.data();
+  other_context.uc_stack.ss_size = stack.size();
+  other_context.uc_link = &main_context;
+  makecontext(&other_context, +[] { invoked = instance->Invoke("f"); }, 0);
+  ASSERT_EQ(swapcontext(&main_context, &other_context), 0);
+  EXPECT_EQ(invoked.status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(made.Invoke("f"), Returns({}));
+}
+
+}  // namespace
+}  // namespace wasmd::engine
