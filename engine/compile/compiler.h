@@ -1,6 +1,8 @@
-// Compiler: one function body → position-independent machine code with its sites. Tiers implement it.
+// Compiler: one function body → position-independent machine code with its sites. Tiers implement
+// it.
 //
-// The code reaches the runtime through its context pointer alone (engine/abi): it holds no process address and no relocation.
+// The code reaches the runtime through its context pointer alone (engine/abi): it holds no process
+// address and no relocation.
 #ifndef WASMD_ENGINE_COMPILE_COMPILER_H_
 #define WASMD_ENGINE_COMPILE_COMPILER_H_
 
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "engine/abi/code_site.h"
 #include "engine/abi/instance_context.h"
 #include "engine/wasm/module.h"
@@ -19,7 +22,8 @@ namespace wasmd::engine {
 enum class Tier : uint8_t { kBaseline };
 
 struct CompiledFunction {
-  std::vector<uint8_t> code;  // Entry at offset 0. Constants stand behind it, addressed relative to rip; aligned to 16 from the start.
+  std::vector<uint8_t> code;  // Entry at offset 0. Constants stand behind it, addressed relative to
+                              // rip; aligned to 16 from the start.
   std::vector<CodeSite> sites;
   uint32_t frame_bytes = 0;
   void Clear() {

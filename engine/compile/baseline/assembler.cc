@@ -11,7 +11,9 @@ constexpr uint32_t kPoolSlots = 1024;
 // Constants beyond this are not looked up but appended, so that lookups stay short.
 constexpr uint32_t kMaxPoolLookups = kPoolSlots / 2;
 
-constexpr uint32_t HashOf(uint64_t bits) { return static_cast<uint32_t>((bits * 0x9e37'79b9'7f4a'7c15) >> 54); }
+constexpr uint32_t HashOf(uint64_t bits) {
+  return static_cast<uint32_t>((bits * 0x9e37'79b9'7f4a'7c15) >> 54);
+}
 static_assert(uint32_t{1} << (64 - 54) == kPoolSlots);
 
 }  // namespace
@@ -90,9 +92,12 @@ void Assembler::Align(uint32_t alignment, uint8_t fill) {
   }
 }
 
-void Assembler::AlignCode(uint32_t alignment) { Check(a_.align(asmjit::AlignMode::kCode, alignment)); }
+void Assembler::AlignCode(uint32_t alignment) {
+  Check(a_.align(asmjit::AlignMode::kCode, alignment));
+}
 
-// --- Encoded here. Intel's manual, volume 2, chapter 2: REX is 0100WRXB; ModRM is mod reg rm; SIB is scale index base.
+// --- Encoded here. Intel's manual, volume 2, chapter 2: REX is 0100WRXB; ModRM is mod reg rm; SIB
+// is scale index base.
 
 void Assembler::Emit(const Encoding& encoding) {
   if (EnsureSpace(sizeof(encoding.bytes))) [[likely]] {
@@ -112,8 +117,8 @@ void Assembler::EmitReg(uint32_t opcode, bool wide, Reg reg, Reg rm) {
   Emit(e);
 }
 
-void Assembler::EncodeMem(Encoding& e, uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg, const Mem& mem,
-                          bool force_rex) {
+void Assembler::EncodeMem(Encoding& e, uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg,
+                          const Mem& mem, bool force_rex) {
   const uint32_t base = mem.base == kNoReg ? 0 : mem.base;
   const uint32_t index = mem.index == kNoReg ? 0 : mem.index;
   const uint32_t rex = (wide ? 8u : 0u) | uint32_t{reg} >> 3 << 2 | (index >> 3) << 1 | base >> 3;
@@ -153,7 +158,8 @@ void Assembler::EncodeMem(Encoding& e, uint32_t opcode, uint32_t opcode_bytes, b
   }
 }
 
-void Assembler::EmitMem(uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg, const Mem& mem) {
+void Assembler::EmitMem(uint32_t opcode, uint32_t opcode_bytes, bool wide, Reg reg,
+                        const Mem& mem) {
   Encoding e;
   EncodeMem(e, opcode, opcode_bytes, wide, reg, mem);
   Emit(e);
@@ -231,7 +237,8 @@ void Assembler::StoreLow(uint32_t size, const Mem& mem, Reg src) {
     e.Byte(0x66);
   }
   // Without REX the byte registers 4 to 7 would be ah to bh.
-  EncodeMem(e, size == 1 ? 0x88 : 0x89, 1, size == 8, src, mem, size == 1 && src >= kRsp && src <= kRdi);
+  EncodeMem(e, size == 1 ? 0x88 : 0x89, 1, size == 8, src, mem,
+            size == 1 && src >= kRsp && src <= kRdi);
   Emit(e);
 }
 
@@ -306,7 +313,9 @@ void Assembler::Store(Kind kind, const Mem& mem, Reg src) {
   }
 }
 
-void Assembler::StoreWord(const Mem& mem, Reg src) { Store(IsFloatReg(src) ? Kind::kF64 : Kind::kI64, mem, src); }
+void Assembler::StoreWord(const Mem& mem, Reg src) {
+  Store(IsFloatReg(src) ? Kind::kF64 : Kind::kI64, mem, src);
+}
 
 void Assembler::LoadConstant(Kind kind, Reg dst, uint64_t bits) {
   if (!IsFloat(kind)) {
@@ -350,7 +359,8 @@ void Assembler::Float3(const FloatOp& op, Reg dst, Reg a, const Mem& b, uint32_t
 void Assembler::Bind(Label& label) {
   WASMD_DCHECK(!label.is_bound());
   // A jump to what follows it is taken back, unless something else has been bound behind it.
-  if (last_jump_end_ != 0 && last_jump_end_ == pc() && label.last_use == static_cast<int32_t>(pc() - 4)) {
+  if (last_jump_end_ != 0 && last_jump_end_ == pc() &&
+      label.last_use == static_cast<int32_t>(pc() - 4)) {
     label.last_use = static_cast<int32_t>(Read32(pc() - 4));
     a_._bufferPtr -= 5;
   }
@@ -422,7 +432,8 @@ void Assembler::Call(Label& label) {
 }
 
 void Assembler::RipLea(Reg dst, Label& label) {
-  const uint8_t bytes[] = {static_cast<uint8_t>(0x48 | (dst >> 3) << 2), 0x8d, static_cast<uint8_t>(0x05 | (dst & 7) << 3)};
+  const uint8_t bytes[] = {static_cast<uint8_t>(0x48 | (dst >> 3) << 2), 0x8d,
+                           static_cast<uint8_t>(0x05 | (dst & 7) << 3)};
   Bytes(bytes, 3);
   UseLabel(label);
 }

@@ -1,12 +1,13 @@
-// Assembler: AsmJit's x86 encoder with what the baseline compiler needs around it: labels as patch lists in the code itself,
-// a constant pool behind the code, code sites, and errors that stick.
+// Assembler: AsmJit's x86 encoder with what the baseline compiler needs around it: labels as patch
+// lists in the code itself, a constant pool behind the code, code sites, and errors that stick.
 //
-// AsmJit's own labels, logging and validation are not used: a label here is two integers, and a function's code is reused
-// memory, so compiling allocates nothing once the buffers have grown.
+// AsmJit's own labels, logging and validation are not used: a label here is two integers, and a
+// function's code is reused memory, so compiling allocates nothing once the buffers have grown.
 //
-// The ten or so instructions that make up most of all code (moves, integer arithmetic, lea, test, cmp) are encoded here: AsmJit's
-// general path took a quarter of the compile time for them. tests/unit/engine/compile/assembler_test.cc holds their bytes against
-// AsmJit's. Everything else goes through Op. Single-thread.
+// The ten or so instructions that make up most of all code (moves, integer arithmetic, lea, test,
+// cmp) are encoded here: AsmJit's general path took a quarter of the compile time for them.
+// tests/unit/engine/compile/assembler_test.cc holds their bytes against AsmJit's. Everything else
+// goes through Op. Single-thread.
 #ifndef WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_
 #define WASMD_ENGINE_COMPILE_BASELINE_ASSEMBLER_H_
 
@@ -28,10 +29,12 @@ using asmjit::InstId;
 // Of one function. A body is below 8 MiB and becomes about twice that.
 inline constexpr size_t kMaxCodeBytes = size_t{128} << 20;
 
-// A place in the code. Unbound, its uses are a list threaded through their 32-bit displacement fields.
+// A place in the code. Unbound, its uses are a list threaded through their 32-bit displacement
+// fields.
 struct Label {
   int32_t position = -1;
-  int32_t last_use = -1;  // Offset of a displacement field; each holds the previous one's offset, or -1.
+  int32_t last_use =
+      -1;  // Offset of a displacement field; each holds the previous one's offset, or -1.
   bool is_bound() const { return position >= 0; }
   bool is_used() const { return last_use >= 0; }
 };
@@ -60,13 +63,14 @@ class Assembler {
   // Emits the pool, resolves constants, and hands everything out. Empty message: fine.
   const char* Finish(CompiledFunction& out);
   bool failed() const { return failed_; }
-  // A function may repeat a block's thousand results at each of its branches: what it grows to is bounded. Ask within long
-  // sequences and between instructions.
+  // A function may repeat a block's thousand results at each of its branches: what it grows to is
+  // bounded. Ask within long sequences and between instructions.
   bool is_too_large() const { return a_.offset() > kMaxCodeBytes; }
 
   uint32_t pc() const { return static_cast<uint32_t>(a_.offset()); }
 
-  // --- Plain instructions, through AsmJit. An operand is a Reg (with its width), a Mem or an integer.
+  // --- Plain instructions, through AsmJit. An operand is a Reg (with its width), a Mem or an
+  // integer.
   void Op1(InstId inst, const asmjit::Operand_& o) { Check(a_.emit(inst, o)); }
   template <typename... Operands>
   void Op(InstId inst, const Operands&... operands) {
@@ -81,8 +85,8 @@ class Assembler {
   static asmjit::x86::Xmm X(Reg reg) { return asmjit::x86::xmm(reg - kXmm0); }
   static asmjit::Imm I(int64_t value) { return asmjit::Imm(value); }
 
-  // `size` in bytes, 0 where the other operand says it. A pool constant must be the instruction's last field (no immediate
-  // behind it), and NoteConstant follows the instruction.
+  // `size` in bytes, 0 where the other operand says it. A pool constant must be the instruction's
+  // last field (no immediate behind it), and NoteConstant follows the instruction.
   static asmjit::x86::Mem M(const Mem& mem, uint32_t size = 0) {
     if (mem.constant >= 0) {
       return asmjit::x86::Mem(asmjit::x86::rip, 0, size);
@@ -110,7 +114,8 @@ class Assembler {
   void CompareMem(bool wide, const Mem& mem, int32_t immediate);
   void Test(bool wide, Reg a, Reg b) { EmitReg(0x85, wide, b, a); }
   void Lea(bool wide, Reg dst, const Mem& mem) { EmitMem(0x8d, 1, wide, dst, mem); }
-  // Loads that extend: `opcode` is one of mov, movzx, movsx, movsxd with its escape byte (0x0fb6 …).
+  // Loads that extend: `opcode` is one of mov, movzx, movsx, movsxd with its escape byte (0x0fb6
+  // …).
   void LoadExtending(uint32_t opcode, bool wide, Reg dst, const Mem& mem) {
     EmitMem(opcode, opcode > 0xff ? 2 : 1, wide, dst, mem);
   }
@@ -118,8 +123,10 @@ class Assembler {
   void StoreLow(uint32_t size, const Mem& mem, Reg src);
 
   // --- Moves.
-  void Move(Reg dst, Reg src, bool wide = true);     // General registers; 32-bit ones zero-extend.
-  void ZeroExtend(Reg dst, Reg src) { EmitReg(0x89, false, src, dst); }  // From 32 bits, also in place.
+  void Move(Reg dst, Reg src, bool wide = true);  // General registers; 32-bit ones zero-extend.
+  void ZeroExtend(Reg dst, Reg src) {
+    EmitReg(0x89, false, src, dst);
+  }  // From 32 bits, also in place.
   void MoveFloat(Reg dst, Reg src);
   void MoveAny(Reg dst, Reg src) { IsFloatReg(dst) ? MoveFloat(dst, src) : Move(dst, src); }
   // Keeps the flags.
@@ -133,7 +140,8 @@ class Assembler {
   // A constant in a register of its kind. Keeps the flags.
   void LoadConstant(Kind kind, Reg dst, uint64_t bits);
 
-  // --- Float arithmetic in AVX's three-operand form or SSE's two. `b` is a register or memory; dst may be either operand.
+  // --- Float arithmetic in AVX's three-operand form or SSE's two. `b` is a register or memory; dst
+  // may be either operand.
   struct FloatOp {
     InstId sse;
     InstId vex;
@@ -142,14 +150,17 @@ class Assembler {
   void Float3(const FloatOp& op, Reg dst, Reg a, Reg b);
   void Float3(const FloatOp& op, Reg dst, Reg a, const Mem& b, uint32_t size);
   // dst = op(src), in the two-operand form of both.
-  void Float2(InstId sse, InstId vex, Reg dst, Reg src) { Op(has_avx() ? vex : sse, X(dst), X(src)); }
+  void Float2(InstId sse, InstId vex, Reg dst, Reg src) {
+    Op(has_avx() ? vex : sse, X(dst), X(src));
+  }
   bool has_avx() const { return features_.avx; }
   const CpuFeatures& features() const { return features_; }
   void set_features(const CpuFeatures& features) { features_ = features; }
 
   // --- Labels and jumps.
   void Bind(Label& label);
-  // Whether a label has been bound right here, so that what comes before is not all that leads here.
+  // Whether a label has been bound right here, so that what comes before is not all that leads
+  // here.
   bool is_label_here() const { return last_bind_ == pc(); }
   void Jump(Label& label);
   // Cond::kFloatEq and kFloatNe take two jumps.
@@ -162,7 +173,9 @@ class Assembler {
   void Byte(uint8_t byte) { Bytes(&byte, 1); }
   void U32(uint32_t value) { Bytes(&value, 4); }
   void Patch32(uint32_t at, uint32_t value) { std::memcpy(a_.bufferData() + at, &value, 4); }
-  void PatchBytes(uint32_t at, const uint8_t* data, size_t size) { std::memcpy(a_.bufferData() + at, data, size); }
+  void PatchBytes(uint32_t at, const uint8_t* data, size_t size) {
+    std::memcpy(a_.bufferData() + at, data, size);
+  }
   uint32_t Read32(uint32_t at) const {
     uint32_t value;
     std::memcpy(&value, a_.bufferData() + at, 4);
@@ -178,7 +191,9 @@ class Assembler {
 
   // --- Sites.
   void Site(uint32_t wasm_offset, TrapCode trap) {
-    sites_.push_back({.pc_offset = pc(), .wasm_offset = wasm_offset & 0xff'ffff, .trap = static_cast<uint8_t>(trap)});
+    sites_.push_back({.pc_offset = pc(),
+                      .wasm_offset = wasm_offset & 0xff'ffff,
+                      .trap = static_cast<uint8_t>(trap)});
   }
 
  private:
@@ -228,7 +243,8 @@ class Assembler {
   std::vector<ConstantUse> constant_uses_;
   std::vector<CodeSite> sites_;
   uint32_t last_bind_ = 0;
-  uint32_t last_jump_end_ = 0;  // After the last Jump to an unbound label, if nothing has been bound there.
+  uint32_t last_jump_end_ =
+      0;  // After the last Jump to an unbound label, if nothing has been bound there.
   bool failed_ = false;
 };
 

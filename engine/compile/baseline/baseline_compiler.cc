@@ -11,7 +11,8 @@ namespace {
 
 class BaselineCompiler final : public Compiler {
  public:
-  BaselineCompiler(const Module& module, const ContextLayout& layout) : module_(module), compiler_(module, layout) {}
+  BaselineCompiler(const Module& module, const ContextLayout& layout)
+      : module_(module), compiler_(module, layout) {}
 
   absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) override {
     out.Clear();

@@ -1,13 +1,16 @@
-// Prologue, calls, returns, builtins, and what stands behind a function: trap stubs, cold code, jump tables.
+// Prologue, calls, returns, builtins, and what stands behind a function: trap stubs, cold code,
+// jump tables.
 //
 //   push rbp; mov rbp, rsp; push rdi        [rbp - 8] is the context
 //   mov r11, [rdi]; cmp rsp, [r11]; jb …    the stack check, if the function calls anything
-//   sub rsp, N                              completed at the end; a large frame jumps to a check of its own instead
+//   sub rsp, N                              completed at the end; a large frame jumps to a check of
+//   its own instead
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+
 #include "engine/abi/calling_convention.h"
-#include "engine/compile/baseline/function_compiler.h"
+#include "engine/compile/baseline/function_compiler_inl.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -68,7 +71,8 @@ void FunctionCompiler::Begin(uint32_t func_index) {
 
 absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
   if (frame_too_large_) {
-    return absl::ResourceExhaustedError(absl::StrCat("function ", func_index_, ": frame too large"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("function ", func_index_, ": frame too large"));
   }
   if (const char* const message = asm_.Finish(out); *message != '\0') {
     return absl::ResourceExhaustedError(absl::StrCat("function ", func_index_, ": ", message));
@@ -95,12 +99,14 @@ void FunctionCompiler::OnBegin(const FuncType& type, std::span<const ValType> lo
 }
 
 void FunctionCompiler::EmitPrologue(const FuncType& type, std::span<const ValType> locals) {
-  static constexpr uint8_t kEnter[] = {0x55, 0x48, 0x89, 0xe5, 0x57};  // push rbp; mov rbp, rsp; push rdi
+  static constexpr uint8_t kEnter[] = {0x55, 0x48, 0x89, 0xe5,
+                                       0x57};  // push rbp; mov rbp, rsp; push rdi
   asm_.Bytes(kEnter, sizeof(kEnter));
   static_assert(kCtxStore == 0 && kStoreStackLimit == 0);
   has_stack_check_ = analysis_.has_calls();
   if (has_stack_check_) {
-    static constexpr uint8_t kCheck[] = {0x4c, 0x8b, 0x1f, 0x49, 0x3b, 0x23};  // mov r11, [rdi]; cmp rsp, [r11]
+    static constexpr uint8_t kCheck[] = {0x4c, 0x8b, 0x1f,
+                                         0x49, 0x3b, 0x23};  // mov r11, [rdi]; cmp rsp, [r11]
     asm_.Bytes(kCheck, sizeof(kCheck));
     TrapIf(Cond::kB, TrapCode::kStackOverflow);
   }
@@ -177,7 +183,8 @@ void FunctionCompiler::ZeroLocals(const FuncType& type) {
   }
   asm_.LoadConstant(Kind::kF64, kScratchXmm, 0);
   const auto store16 = [&](const Mem& mem) {
-    asm_.Op(asm_.has_avx() ? Inst::kIdVmovups : Inst::kIdMovups, Assembler::M(mem), Assembler::X(kScratchXmm));
+    asm_.Op(asm_.has_avx() ? Inst::kIdVmovups : Inst::kIdMovups, Assembler::M(mem),
+            Assembler::X(kScratchXmm));
   };
   uint32_t done = 0;
   if ((slots & 1) != 0) {
@@ -210,9 +217,11 @@ void FunctionCompiler::FinishPrologue() {
     asm_.Patch32(frame_patch_ + 3, total - 8);
     return;
   }
-  // The frame is entered only when it fits: a signal that arrives in between finds rsp above the limit.
+  // The frame is entered only when it fits: a signal that arrives in between finds rsp above the
+  // limit.
   const uint32_t begin = asm_.pc();
-  asm_.Op(Inst::kIdLea, Assembler::R64(kRax), Assembler::M(Mem::At(kRsp, -static_cast<int32_t>(total - 8))));
+  asm_.Op(Inst::kIdLea, Assembler::R64(kRax),
+          Assembler::M(Mem::At(kRsp, -static_cast<int32_t>(total - 8))));
   asm_.Op(Inst::kIdMov, Assembler::R64(kScratch), Assembler::M(Mem::At(kRdi, kCtxStore)));
   asm_.Op(Inst::kIdCmp, Assembler::R64(kRax), Assembler::R64(kRsp));
   const uint32_t offset = offset_;
@@ -240,7 +249,8 @@ void FunctionCompiler::PopArguments(size_t count) {
 }
 
 // Emits everything but the context, which goes to rdi with the rest of the plan.
-void FunctionCompiler::MoveArguments(std::span<const Value> values, std::span<const ValType> types) {
+void FunctionCompiler::MoveArguments(std::span<const Value> values,
+                                     std::span<const ValType> types) {
   plan_.move_dst = 0;
   plan_.stores.clear();
   plan_.loads.clear();
@@ -253,7 +263,8 @@ void FunctionCompiler::MoveArguments(std::span<const Value> values, std::span<co
     if (location.kind != ValueLocation::Kind::kOverflow) {
       const Reg reg = RegOf(location, false);
       if (!value.is_reg()) {
-        plan_.loads.push_back({reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
+        plan_.loads.push_back(
+            {reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
       } else if (value.reg != reg) {
         plan_.move_dst |= Bit(reg);
         plan_.move_src[reg] = value.reg;
@@ -324,8 +335,10 @@ void FunctionCompiler::OnCall(uint32_t func_index, const FuncType& type) {
   PushResults(type);
 }
 
-// The index travels in r10 with the arguments; everything else is done when only they and rdi are taken.
-void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index, const FuncType& type) {
+// The index travels in r10 with the arguments; everything else is done when only they and rdi are
+// taken.
+void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
+                                      const FuncType& type) {
   const Value index = Pop();
   PopArguments(type.params.size());
   const Reg context = locals_[context_local()].reg;
@@ -344,7 +357,8 @@ void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
     plan_.move_src[kR10] = index.reg;
   }
   EmitPlan();
-  asm_.Load(Kind::kI64, kRax, Mem::At(kRdi, static_cast<int32_t>(layout_.table_pointer(table_index))));
+  asm_.Load(Kind::kI64, kRax,
+            Mem::At(kRdi, static_cast<int32_t>(layout_.table_pointer(table_index))));
   asm_.Op(Inst::kIdCmp, Assembler::R64(kR10), Assembler::M(Mem::At(kRax, kTableSize)));
   TrapIf(Cond::kAE, TrapCode::kTableOutOfBounds);
   asm_.Load(Kind::kI64, kRax, Mem::At(kRax, kTableElements));
@@ -376,7 +390,8 @@ void FunctionCompiler::EmitReturn() {
     if (location.kind != ValueLocation::Kind::kOverflow) {
       const Reg reg = RegOf(location, true);
       if (!value.is_reg()) {
-        plan_.loads.push_back({reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
+        plan_.loads.push_back(
+            {reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
       } else if (value.reg != reg) {
         plan_.move_dst |= Bit(reg);
         plan_.move_src[reg] = value.reg;
@@ -419,7 +434,8 @@ void FunctionCompiler::CallBuiltin(BuiltinId id, std::span<const BuiltinArg> arg
     if (args[i].is_immediate) {
       plan_.loads.push_back({reg, Kind::kI64, true, {}, args[i].bits});
     } else if (!value.is_reg()) {
-      plan_.loads.push_back({reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
+      plan_.loads.push_back(
+          {reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
     } else if (value.reg != reg) {
       plan_.move_dst |= Bit(reg);
       plan_.move_src[reg] = value.reg;
@@ -455,7 +471,8 @@ Label& FunctionCompiler::TrapLabel(TrapCode trap, bool in_eax) {
   return stubs_.back().label;
 }
 
-// A stub is `call thunk`, so that its return address tells which it was; the thunk is one for each trap code.
+// A stub is `call thunk`, so that its return address tells which it was; the thunk is one for each
+// trap code.
 void FunctionCompiler::EmitStubs() {
   static constexpr size_t kThunks = 32;
   Label thunks[kThunks + 1];

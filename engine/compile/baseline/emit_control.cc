@@ -1,10 +1,11 @@
 // Blocks, branches and joins.
 //
-// An edge is planned against the state of its label without touching the state of the code that goes on: which dirty locals to
-// store, which registers to move, what to load. An empty plan makes the branch a single jump.
+// An edge is planned against the state of its label without touching the state of the code that
+// goes on: which dirty locals to store, which registers to move, what to load. An empty plan makes
+// the branch a single jump.
 #include <algorithm>
 
-#include "engine/compile/baseline/function_compiler.h"
+#include "engine/compile/baseline/function_compiler_inl.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -29,7 +30,8 @@ uint32_t FunctionCompiler::FindBlock() {
   return next_block_ < blocks.size() && blocks[next_block_].offset == at ? next_block_++ : kNone;
 }
 
-FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind, const BlockSignature& signature) {
+FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind,
+                                                         const BlockSignature& signature) {
   const uint32_t outer_loop = controls_.empty() ? kNone : controls_.back().loop;
   const auto index = static_cast<uint32_t>(controls_.size());
   controls_.push_back({.kind = kind,
@@ -49,9 +51,11 @@ FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind, const
   }
   Control& control = controls_.back();
   const bool params_in_slots = kind == ControlKind::kLoop || kind == ControlKind::kIf;
-  control.slot_results = kind == ControlKind::kLoop || (params_in_slots && control.param_count != 0) || control.result_count > 2;
+  control.slot_results = kind == ControlKind::kLoop ||
+                         (params_in_slots && control.param_count != 0) || control.result_count > 2;
   if (params_in_slots) {
-    // Both arms of an if, and all edges to a loop, find the parameters in their slots, constants too.
+    // Both arms of an if, and all edges to a loop, find the parameters in their slots, constants
+    // too.
     for (uint32_t i = control.base; i < height(); ++i) {
       Entry& entry = stack_[i];
       if (entry.where == EntryKind::kConst) {
@@ -142,7 +146,8 @@ void FunctionCompiler::RecordState(Control& control) {
   }
 }
 
-void FunctionCompiler::EnterState(const LabelState& state, const Control& control, bool with_results) {
+void FunctionCompiler::EnterState(const LabelState& state, const Control& control,
+                                  bool with_results) {
   Truncate(control.base);
   for (RegSet regs = local_regs_; regs != 0; regs &= regs - 1) {
     locals_[owner_[LowestReg(regs)]].reg = kNoReg;
@@ -224,8 +229,8 @@ void FunctionCompiler::PlanEdge(Control& control) {
     if ((supplied & Bit(reg)) != 0) {
       continue;
     }
-    // In its slot on this edge. If all edges so far have left the slot valid, the label can do without the register, unless the
-    // loop around needs it.
+    // In its slot on this edge. If all edges so far have left the slot valid, the label can do
+    // without the register, unless the loop around needs it.
     if (!is_fixed && (state.dirty & Bit(reg)) == 0) {
       bool is_hot = false;
       if (outer_loop != kNone) {
@@ -242,7 +247,8 @@ void FunctionCompiler::PlanEdge(Control& control) {
     plan_.loads.push_back({reg, local.kind, false, Mem::Frame(SlotOfLocal(index)), 0});
   }
 
-  const uint32_t count = control.kind == ControlKind::kLoop ? control.param_count : control.result_count;
+  const uint32_t count =
+      control.kind == ControlKind::kLoop ? control.param_count : control.result_count;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t index = height() - count + i;
     const Value value = View(index);
@@ -258,13 +264,15 @@ void FunctionCompiler::PlanEdge(Control& control) {
         plan_.move_src[reg] = value.reg;
       }
     } else {
-      plan_.loads.push_back({reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
+      plan_.loads.push_back(
+          {reg, value.kind, value.is_const(), Mem::Frame(value.disp), value.bits});
     }
   }
 }
 
 void FunctionCompiler::EmitPlan() {
-  // Ascending, and each source is at or above its destination: none is overwritten before it is read.
+  // Ascending, and each source is at or above its destination: none is overwritten before it is
+  // read.
   for (const auto& [slot, value] : plan_.slot_results) {
     Reg reg = value.reg;
     if (!value.is_reg()) {
@@ -290,7 +298,8 @@ void FunctionCompiler::EmitPlan() {
   }
 }
 
-// All at once: a register is written when no move that is left reads it; a cycle is opened through a scratch register.
+// All at once: a register is written when no move that is left reads it; a cycle is opened through
+// a scratch register.
 void FunctionCompiler::EmitMoves() {
   RegSet pending = plan_.move_dst;
   while (pending != 0) {
@@ -320,8 +329,8 @@ void FunctionCompiler::EmitMoves() {
   }
 }
 
-// What a conditional jump back would have to move first moves now, where its place is free: the jump is then a single one, and
-// the code that goes on finds the locals in their new places.
+// What a conditional jump back would have to move first moves now, where its place is free: the
+// jump is then a single one, and the code that goes on finds the locals in their new places.
 void FunctionCompiler::MoveTowardsLoop(const Control& loop) {
   const LabelState& state = states_[loop.state];
   for (RegSet regs = state.present & free_ & ~pinned_; regs != 0; regs &= regs - 1) {
@@ -392,9 +401,13 @@ void FunctionCompiler::OnUnreachable() {
   asm_.Jump(TrapLabel(TrapCode::kUnreachable));
 }
 
-void FunctionCompiler::OnBlock(const BlockSignature& signature) { PushControl(ControlKind::kBlock, signature); }
+void FunctionCompiler::OnBlock(const BlockSignature& signature) {
+  PushControl(ControlKind::kBlock, signature);
+}
 
-void FunctionCompiler::OnLoop(const BlockSignature& signature) { EnterLoop(PushControl(ControlKind::kLoop, signature)); }
+void FunctionCompiler::OnLoop(const BlockSignature& signature) {
+  EnterLoop(PushControl(ControlKind::kLoop, signature));
+}
 
 void FunctionCompiler::EnterLoop(Control& control) {
   control.state = NewState();
@@ -452,7 +465,8 @@ void FunctionCompiler::EnterLoop(Control& control) {
   asm_.Bind(control.label);
 }
 
-// The condition's value decides; flags are set when this returns, and only moves may follow before the jump.
+// The condition's value decides; flags are set when this returns, and only moves may follow before
+// the jump.
 Cond FunctionCompiler::PopCondition() {
   Value value = Pop();
   switch (value.where) {
@@ -544,7 +558,9 @@ void FunctionCompiler::OnEnd(bool reachable) {
   PopControl();
 }
 
-void FunctionCompiler::OnBr(uint32_t depth) { BranchTo(control(depth)); }
+void FunctionCompiler::OnBr(uint32_t depth) {
+  BranchTo(control(depth));
+}
 
 void FunctionCompiler::OnBrIf(uint32_t depth) {
   const Cond cond = PopCondition();
@@ -552,7 +568,9 @@ void FunctionCompiler::OnBrIf(uint32_t depth) {
   BranchIf(cond, control(depth));
 }
 
-void FunctionCompiler::OnReturn() { EmitReturn(); }
+void FunctionCompiler::OnReturn() {
+  EmitReturn();
+}
 
 // A br_table entry for the label: the label itself if the state fits, else code that makes it fit.
 uint32_t FunctionCompiler::TableTarget(Control& target) {
@@ -570,7 +588,8 @@ uint32_t FunctionCompiler::TableTarget(Control& target) {
   }
   PlanEdge(target);
   if (plan_.empty()) {
-    target.trampoline_entry = target.label.is_bound() ? static_cast<uint32_t>(target.label.position) : kNone;
+    target.trampoline_entry =
+        target.label.is_bound() ? static_cast<uint32_t>(target.label.position) : kNone;
   } else {
     target.trampoline_entry = asm_.pc();
     EmitPlan();
@@ -601,7 +620,8 @@ void FunctionCompiler::OnBrTable(std::span<const uint32_t> depths, uint32_t defa
                      .begin = static_cast<uint32_t>(table_entries_.size()),
                      .count = static_cast<uint32_t>(depths.size())});
   asm_.RipLea(kScratch, tables_.back().label);
-  asm_.Op(Inst::kIdMovsxd, Assembler::R64(reg), Assembler::M({.base = kScratch, .index = reg, .shift = 2}, 4));
+  asm_.Op(Inst::kIdMovsxd, Assembler::R64(reg),
+          Assembler::M({.base = kScratch, .index = reg, .shift = 2}, 4));
   asm_.Op(Inst::kIdAdd, Assembler::R64(reg), Assembler::R64(kScratch));
   asm_.Op(Inst::kIdJmp, Assembler::R64(reg));
   ++edge_stamp_;

@@ -1,7 +1,7 @@
 // Float arithmetic, comparisons and conversions.
 #include <bit>
 
-#include "engine/compile/baseline/function_compiler.h"
+#include "engine/compile/baseline/function_compiler_inl.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -9,18 +9,28 @@ namespace {
 using FloatOp = Assembler::FloatOp;
 
 // By kind: [0] f32, [1] f64.
-constexpr FloatOp kAdd[] = {{Inst::kIdAddss, Inst::kIdVaddss, true}, {Inst::kIdAddsd, Inst::kIdVaddsd, true}};
-constexpr FloatOp kSub[] = {{Inst::kIdSubss, Inst::kIdVsubss, false}, {Inst::kIdSubsd, Inst::kIdVsubsd, false}};
-constexpr FloatOp kMul[] = {{Inst::kIdMulss, Inst::kIdVmulss, true}, {Inst::kIdMulsd, Inst::kIdVmulsd, true}};
-constexpr FloatOp kDiv[] = {{Inst::kIdDivss, Inst::kIdVdivss, false}, {Inst::kIdDivsd, Inst::kIdVdivsd, false}};
-constexpr FloatOp kMin[] = {{Inst::kIdMinss, Inst::kIdVminss, false}, {Inst::kIdMinsd, Inst::kIdVminsd, false}};
-constexpr FloatOp kMax[] = {{Inst::kIdMaxss, Inst::kIdVmaxss, false}, {Inst::kIdMaxsd, Inst::kIdVmaxsd, false}};
+constexpr FloatOp kAdd[] = {{Inst::kIdAddss, Inst::kIdVaddss, true},
+                            {Inst::kIdAddsd, Inst::kIdVaddsd, true}};
+constexpr FloatOp kSub[] = {{Inst::kIdSubss, Inst::kIdVsubss, false},
+                            {Inst::kIdSubsd, Inst::kIdVsubsd, false}};
+constexpr FloatOp kMul[] = {{Inst::kIdMulss, Inst::kIdVmulss, true},
+                            {Inst::kIdMulsd, Inst::kIdVmulsd, true}};
+constexpr FloatOp kDiv[] = {{Inst::kIdDivss, Inst::kIdVdivss, false},
+                            {Inst::kIdDivsd, Inst::kIdVdivsd, false}};
+constexpr FloatOp kMin[] = {{Inst::kIdMinss, Inst::kIdVminss, false},
+                            {Inst::kIdMinsd, Inst::kIdVminsd, false}};
+constexpr FloatOp kMax[] = {{Inst::kIdMaxss, Inst::kIdVmaxss, false},
+                            {Inst::kIdMaxsd, Inst::kIdVmaxsd, false}};
 constexpr FloatOp kAnd = {Inst::kIdAndps, Inst::kIdVandps, true};
 constexpr FloatOp kOr = {Inst::kIdOrps, Inst::kIdVorps, true};
 constexpr FloatOp kXor = {Inst::kIdXorps, Inst::kIdVxorps, true};
 
-constexpr uint32_t IndexOf(Kind kind) { return kind == Kind::kF64 ? 1 : 0; }
-constexpr uint32_t SizeOf(Kind kind) { return kind == Kind::kF64 ? 8 : 4; }
+constexpr uint32_t IndexOf(Kind kind) {
+  return kind == Kind::kF64 ? 1 : 0;
+}
+constexpr uint32_t SizeOf(Kind kind) {
+  return kind == Kind::kF64 ? 8 : 4;
+}
 
 // Immediates of roundss: 8 keeps the inexact flag quiet.
 constexpr int kNearest = 8;
@@ -29,7 +39,8 @@ constexpr int kCeil = 10;
 constexpr int kTrunc = 11;
 
 constexpr uint64_t BitsOf(Kind kind, double value) {
-  return kind == Kind::kF64 ? std::bit_cast<uint64_t>(value) : std::bit_cast<uint32_t>(static_cast<float>(value));
+  return kind == Kind::kF64 ? std::bit_cast<uint64_t>(value)
+                            : std::bit_cast<uint32_t>(static_cast<float>(value));
 }
 
 }  // namespace
@@ -82,7 +93,8 @@ void FunctionCompiler::FloatArithmetic(const FloatOp& op, Kind kind) {
   }
   Reg dst = a;
   if (!lhs.is_dying) {
-    dst = rhs.is_reg() && rhs.is_dying && (asm_.has_avx() || op.commutes) ? rhs.reg : AllocFor(kind, hint);
+    dst = rhs.is_reg() && rhs.is_dying && (asm_.has_avx() || op.commutes) ? rhs.reg
+                                                                          : AllocFor(kind, hint);
   }
   FloatOperand(op, kind, dst, a, rhs);
   PushReg(kind, dst);
@@ -177,7 +189,8 @@ void FunctionCompiler::FloatCompare(Cond cond, bool swaps, Kind kind) {
   PushCondition(cond);
 }
 
-// x86's min and max return the second operand for NaN and for zeros of either sign. Spec: op-fmin, op-fmax
+// x86's min and max return the second operand for NaN and for zeros of either sign. Spec: op-fmin,
+// op-fmax
 void FunctionCompiler::FloatMinMax(bool is_min, Kind kind) {
   const uint32_t k = IndexOf(kind);
   Value rhs = Pop();
@@ -223,14 +236,16 @@ void FunctionCompiler::FloatUnary(Opcode op, Kind kind) {
     const Reg src = ToReg(value);
     const Reg dst = value.is_dying ? src : AllocFor(kind, hint);
     if (avx) {
-      asm_.Op(is_f64 ? Inst::kIdVroundsd : Inst::kIdVroundss, Assembler::X(dst), Assembler::X(src), Assembler::X(src),
-              Assembler::I(mode));
+      asm_.Op(is_f64 ? Inst::kIdVroundsd : Inst::kIdVroundss, Assembler::X(dst), Assembler::X(src),
+              Assembler::X(src), Assembler::I(mode));
     } else {
-      asm_.Op(is_f64 ? Inst::kIdRoundsd : Inst::kIdRoundss, Assembler::X(dst), Assembler::X(src), Assembler::I(mode));
+      asm_.Op(is_f64 ? Inst::kIdRoundsd : Inst::kIdRoundss, Assembler::X(dst), Assembler::X(src),
+              Assembler::I(mode));
     }
     PushReg(kind, dst);
   };
-  // From one kind to another or the same, by one instruction whose AVX form merges into its second operand.
+  // From one kind to another or the same, by one instruction whose AVX form merges into its second
+  // operand.
   const auto convert = [&](Kind to, InstId sse, InstId vex) {
     Value value = Pop();
     const Reg hint = Hint(to, offset_ + 1, &value);
@@ -297,9 +312,11 @@ void FunctionCompiler::FloatUnary(Opcode op, Kind kind) {
       if (value.in_memory()) {
         asm_.Load(to, reg, MemOf(value));
       } else if (is_f64) {
-        asm_.Op(avx ? Inst::kIdVmovq : Inst::kIdMovq, Assembler::R64(reg), Assembler::X(ToReg(value)));
+        asm_.Op(avx ? Inst::kIdVmovq : Inst::kIdMovq, Assembler::R64(reg),
+                Assembler::X(ToReg(value)));
       } else {
-        asm_.Op(avx ? Inst::kIdVmovd : Inst::kIdMovd, Assembler::R32(reg), Assembler::X(ToReg(value)));
+        asm_.Op(avx ? Inst::kIdVmovd : Inst::kIdMovd, Assembler::R32(reg),
+                Assembler::X(ToReg(value)));
       }
       PushReg(to, reg);
       break;
@@ -376,8 +393,9 @@ void FunctionCompiler::ConvertToWord(Kind from, Reg dst, Reg src) {
   asm_.Op(inst, Assembler::R64(dst), Assembler::X(src));
 }
 
-// The 64-bit conversion is right for every input but those beyond its range, for which it gives the least integer; what is
-// beyond the type asked for, or the least integer itself, goes to the cold path.
+// The 64-bit conversion is right for every input but those beyond its range, for which it gives the
+// least integer; what is beyond the type asked for, or the least integer itself, goes to the cold
+// path.
 void FunctionCompiler::TruncateFloat(Opcode op, Kind from) {
   const Truncation how = TruncationOf(op);
   Value value = Pop();
@@ -447,7 +465,8 @@ void FunctionCompiler::EmitSlowTruncate(SlowPath& path) {
     Label too_large;
     compare_with(kTwo63);
     asm_.JumpIf(Cond::kB, too_small);
-    asm_.Float3(kSub[k], kScratchXmm, path.src, Mem::Constant(asm_.Constant64(BitsOf(from, kTwo63))), SizeOf(from));
+    asm_.Float3(kSub[k], kScratchXmm, path.src,
+                Mem::Constant(asm_.Constant64(BitsOf(from, kTwo63))), SizeOf(from));
     ConvertToWord(from, path.dst, kScratchXmm);
     asm_.Op(Inst::kIdTest, Assembler::R64(path.dst), Assembler::R64(path.dst));
     asm_.JumpIf(Cond::kS, too_large);
@@ -482,7 +501,9 @@ void FunctionCompiler::EmitSlowTruncate(SlowPath& path) {
   Label negative;
   compare_with(0.0);
   asm_.JumpIf(Cond::kB, negative);
-  const uint64_t max = how.to_wide ? uint64_t{INT64_MAX} : how.is_signed ? uint64_t{INT32_MAX} : uint64_t{UINT32_MAX};
+  const uint64_t max = how.to_wide     ? uint64_t{INT64_MAX}
+                       : how.is_signed ? uint64_t{INT32_MAX}
+                                       : uint64_t{UINT32_MAX};
   const uint64_t min = how.to_wide ? uint64_t{1} << 63 : how.is_signed ? uint64_t{0x8000'0000} : 0;
   asm_.MoveImmediate(path.dst, max);
   asm_.Jump(path.back);
@@ -496,7 +517,7 @@ void FunctionCompiler::EmitSlowTruncate(SlowPath& path) {
 void FunctionCompiler::ConvertInteger(Opcode op, Value& value) {
   const bool avx = asm_.has_avx();
   Kind to = Kind::kF32;
-  bool wide = false;    // Of the conversion instruction's source.
+  bool wide = false;  // Of the conversion instruction's source.
   bool is_u64 = false;
   switch (op) {
     case Opcode::kF32ReinterpretI32:
@@ -568,9 +589,11 @@ void FunctionCompiler::ConvertInteger(Opcode op, Value& value) {
 void FunctionCompiler::IntegerToFloat(Kind to, Reg dst, Reg src, bool wide) {
   const bool is_f64 = to == Kind::kF64;
   if (asm_.has_avx()) {
-    asm_.Op(is_f64 ? Inst::kIdVcvtsi2sd : Inst::kIdVcvtsi2ss, Assembler::X(dst), Assembler::X(dst), Assembler::R(src, wide));
+    asm_.Op(is_f64 ? Inst::kIdVcvtsi2sd : Inst::kIdVcvtsi2ss, Assembler::X(dst), Assembler::X(dst),
+            Assembler::R(src, wide));
   } else {
-    asm_.Op(is_f64 ? Inst::kIdCvtsi2sd : Inst::kIdCvtsi2ss, Assembler::X(dst), Assembler::R(src, wide));
+    asm_.Op(is_f64 ? Inst::kIdCvtsi2sd : Inst::kIdCvtsi2ss, Assembler::X(dst),
+            Assembler::R(src, wide));
   }
 }
 

@@ -1,7 +1,7 @@
 // Integer arithmetic, comparisons and select.
 #include <bit>
 
-#include "engine/compile/baseline/function_compiler.h"
+#include "engine/compile/baseline/function_compiler_inl.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -10,9 +10,12 @@ constexpr bool FitsImmediate(uint64_t bits, bool wide) {
   return !wide || static_cast<int64_t>(bits) == static_cast<int32_t>(bits);
 }
 
-asmjit::Imm ImmediateOf(uint64_t bits) { return Assembler::I(static_cast<int32_t>(bits)); }
+asmjit::Imm ImmediateOf(uint64_t bits) {
+  return Assembler::I(static_cast<int32_t>(bits));
+}
 
-// The condition of a comparison, in the order of the opcodes: eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u.
+// The condition of a comparison, in the order of the opcodes: eq ne lt_s lt_u gt_s gt_u le_s le_u
+// ge_s ge_u.
 constexpr Cond kComparisons[] = {Cond::kE, Cond::kNE, Cond::kL,  Cond::kB,  Cond::kG,
                                  Cond::kA, Cond::kLE, Cond::kBE, Cond::kGE, Cond::kAE};
 
@@ -57,10 +60,10 @@ void FunctionCompiler::PushCondition(Cond cond) {
   }
   const Reg reg = Alloc(kGeneralRegs, Hint(Kind::kI32, offset_ + 1));
   const auto set = [this](Cond flag, Reg to) {
-    static constexpr InstId kSet[] = {Inst::kIdSeto,  Inst::kIdSetno, Inst::kIdSetb,  Inst::kIdSetae,
-                                      Inst::kIdSete,  Inst::kIdSetne, Inst::kIdSetbe, Inst::kIdSeta,
-                                      Inst::kIdSets,  Inst::kIdSetns, Inst::kIdSetp,  Inst::kIdSetnp,
-                                      Inst::kIdSetl,  Inst::kIdSetge, Inst::kIdSetle, Inst::kIdSetg};
+    static constexpr InstId kSet[] = {Inst::kIdSeto, Inst::kIdSetno, Inst::kIdSetb,  Inst::kIdSetae,
+                                      Inst::kIdSete, Inst::kIdSetne, Inst::kIdSetbe, Inst::kIdSeta,
+                                      Inst::kIdSets, Inst::kIdSetns, Inst::kIdSetp,  Inst::kIdSetnp,
+                                      Inst::kIdSetl, Inst::kIdSetge, Inst::kIdSetle, Inst::kIdSetg};
     asm_.Op(kSet[static_cast<uint8_t>(flag)], Assembler::R8(to));
   };
   if (cond == Cond::kFloatEq || cond == Cond::kFloatNe) {
@@ -84,7 +87,8 @@ void FunctionCompiler::IntegerBinary(Opcode op, bool wide) {
     return;
   }
   if (wide) {
-    op = static_cast<Opcode>(index - static_cast<uint32_t>(Opcode::kI64Add) + static_cast<uint32_t>(Opcode::kI32Add));
+    op = static_cast<Opcode>(index - static_cast<uint32_t>(Opcode::kI64Add) +
+                             static_cast<uint32_t>(Opcode::kI32Add));
   }
   switch (op) {
     case Opcode::kI32Add:
@@ -177,7 +181,8 @@ void FunctionCompiler::AluOperand(Alu op, bool wide, Reg dst, Value& rhs) {
 void FunctionCompiler::EmitAlu(Alu op, bool wide, bool commutes, Value& lhs, Value& rhs) {
   const Kind kind = wide ? Kind::kI64 : Kind::kI32;
   const Reg hint = Hint(kind, offset_ + 1, &lhs, &rhs);
-  if (commutes && !(lhs.is_reg() && lhs.is_dying) && ((rhs.is_reg() && rhs.is_dying) || lhs.is_const())) {
+  if (commutes && !(lhs.is_reg() && lhs.is_dying) &&
+      ((rhs.is_reg() && rhs.is_dying) || lhs.is_const())) {
     std::swap(lhs, rhs);
   }
   if (rhs.in_memory() && !PrefersMemory(rhs)) {
@@ -290,7 +295,8 @@ void FunctionCompiler::EmitAnd(bool wide) {
     PushPending(EntryKind::kFlags, kind);
     return;
   }
-  if (rhs.is_const() && (rhs.bits == 0xff || rhs.bits == 0xffff || (wide && rhs.bits == 0xffff'ffff))) {
+  if (rhs.is_const() &&
+      (rhs.bits == 0xff || rhs.bits == 0xffff || (wide && rhs.bits == 0xffff'ffff))) {
     const Reg hint = Hint(kind, offset_ + 1, &lhs);
     const Reg src = ToReg(lhs);
     const Reg dst = lhs.is_dying ? src : AllocFor(kind, hint);
@@ -320,7 +326,8 @@ void FunctionCompiler::EmitTest(bool wide, Value& lhs, Value& rhs) {
       } else if (rhs.bits <= 0xff) {
         asm_.Op(Inst::kIdTest, Assembler::R8(reg), Assembler::I(static_cast<int8_t>(rhs.bits)));
       } else {
-        asm_.Op(Inst::kIdTest, Assembler::R(reg, wide && static_cast<int64_t>(rhs.bits) < 0), ImmediateOf(rhs.bits));
+        asm_.Op(Inst::kIdTest, Assembler::R(reg, wide && static_cast<int64_t>(rhs.bits) < 0),
+                ImmediateOf(rhs.bits));
       }
       return;
     case EntryKind::kLoad:
@@ -442,7 +449,8 @@ void FunctionCompiler::EmitShift(Opcode op, bool wide) {
   if (count.is_const()) {
     const auto bits = static_cast<uint8_t>(count.bits & (wide ? 63 : 31));
     const auto next = static_cast<Opcode>(ByteAt(offset_ + 1));
-    if (inst == Inst::kIdShl && bits >= 1 && bits <= 3 && next == (wide ? Opcode::kI64Add : Opcode::kI32Add)) {
+    if (inst == Inst::kIdShl && bits >= 1 && bits <= 3 &&
+        next == (wide ? Opcode::kI64Add : Opcode::kI32Add)) {
       // The addition that follows makes it one lea.
       const Reg reg = ToReg(lhs);
       pending_scaled_ = {reg, bits, lhs.is_dying};
@@ -454,10 +462,12 @@ void FunctionCompiler::EmitShift(Opcode op, bool wide) {
     if (lhs.in_memory() && !PrefersMemory(lhs)) {
       ToReg(lhs);
     }
-    if (bmi2 == Inst::kIdNone && asm_.features().bmi2 && bits != 0 && lhs.is_reg() && !lhs.is_dying) {
+    if (bmi2 == Inst::kIdNone && asm_.features().bmi2 && bits != 0 && lhs.is_reg() &&
+        !lhs.is_dying) {
       const Reg dst = AllocFor(kind, hint);
       const int right = inst == Inst::kIdRor ? bits : (wide ? 64 : 32) - bits;
-      asm_.Op(Inst::kIdRorx, Assembler::R(dst, wide), Assembler::R(lhs.reg, wide), Assembler::I(right));
+      asm_.Op(Inst::kIdRorx, Assembler::R(dst, wide), Assembler::R(lhs.reg, wide),
+              Assembler::I(right));
       PushReg(kind, dst);
       return;
     }
@@ -500,11 +510,13 @@ void FunctionCompiler::EmitShift(Opcode op, bool wide) {
   PushReg(kind, dst);
 }
 
-// dst = src / divisor for 32 bits, by a multiplication; the divisor is no power of two, and above 2. dst may be src.
+// dst = src / divisor for 32 bits, by a multiplication; the divisor is no power of two, and
+// above 2. dst may be src.
 //
-// floor(x · m / 2^(32+s)) with m = ceil(2^(32+s) / d) and s = ceil(log2 d) is right for all x below 2^32 (Granlund and Montgomery,
-// "Division by invariant integers using multiplication"); m has 33 bits, so its top one is added by hand. For signed x, 31
-// bits are enough, m has 32, and negative quotients are one too small.
+// floor(x · m / 2^(32+s)) with m = ceil(2^(32+s) / d) and s = ceil(log2 d) is right for all x below
+// 2^32 (Granlund and Montgomery, "Division by invariant integers using multiplication"); m has 33
+// bits, so its top one is added by hand. For signed x, 31 bits are enough, m has 32, and negative
+// quotients are one too small.
 void FunctionCompiler::MultiplyHigh32(bool is_signed, Reg dst, Reg src, uint32_t divisor) {
   const auto s = static_cast<int>(std::bit_width(divisor - 1));
   const auto d64 = Assembler::R64(dst);
@@ -537,7 +549,8 @@ void FunctionCompiler::MultiplyHigh32(bool is_signed, Reg dst, Reg src, uint32_t
 }
 
 // Divisors that need no division. True: done.
-bool FunctionCompiler::DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor) {
+bool FunctionCompiler::DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs,
+                                        uint64_t divisor) {
   const Kind kind = wide ? Kind::kI64 : Kind::kI32;
   if (divisor == 0) {
     return false;
@@ -817,7 +830,9 @@ void FunctionCompiler::EmitPopcnt(bool wide, Reg dst, Reg src) {
   const auto t = Assembler::R(kScratch, wide);
   const Reg mask_reg = Alloc(kGeneralRegs);
   const auto m = Assembler::R(mask_reg, wide);
-  const auto mask = [&](uint64_t bits) { asm_.MoveImmediate(mask_reg, wide ? bits : static_cast<uint32_t>(bits)); };
+  const auto mask = [&](uint64_t bits) {
+    asm_.MoveImmediate(mask_reg, wide ? bits : static_cast<uint32_t>(bits));
+  };
   asm_.Move(dst, src, wide);
   asm_.Move(kScratch, dst, wide);
   asm_.Op(Inst::kIdShr, t, Assembler::I(1));
@@ -867,10 +882,11 @@ void FunctionCompiler::OnSelect(ValType type) {
     std::swap(if_true, if_false);
     cond = Negate(cond);
   }
-  static constexpr InstId kMove[] = {Inst::kIdCmovo,  Inst::kIdCmovno, Inst::kIdCmovb,  Inst::kIdCmovae,
-                                     Inst::kIdCmove,  Inst::kIdCmovne, Inst::kIdCmovbe, Inst::kIdCmova,
-                                     Inst::kIdCmovs,  Inst::kIdCmovns, Inst::kIdCmovp,  Inst::kIdCmovnp,
-                                     Inst::kIdCmovl,  Inst::kIdCmovge, Inst::kIdCmovle, Inst::kIdCmovg};
+  static constexpr InstId kMove[] = {
+      Inst::kIdCmovo, Inst::kIdCmovno, Inst::kIdCmovb,  Inst::kIdCmovae,
+      Inst::kIdCmove, Inst::kIdCmovne, Inst::kIdCmovbe, Inst::kIdCmova,
+      Inst::kIdCmovs, Inst::kIdCmovns, Inst::kIdCmovp,  Inst::kIdCmovnp,
+      Inst::kIdCmovl, Inst::kIdCmovge, Inst::kIdCmovle, Inst::kIdCmovg};
   const bool wide = IsWide(kind);
   if (cond == Cond::kFloatNe) {
     // Taken if either flag says so: start from the other value.

@@ -1,5 +1,5 @@
 // Locals, globals, memories, tables and references.
-#include "engine/compile/baseline/function_compiler.h"
+#include "engine/compile/baseline/function_compiler_inl.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -145,7 +145,8 @@ void FunctionCompiler::OnGlobalSet(uint32_t index, const GlobalType& type) {
   Value value = Pop();
   const Kind kind = KindOf(type.type);
   if (value.is_const() && kind == Kind::kI32) {
-    asm_.Op(Inst::kIdMov, Assembler::M(GlobalCell(index), 4), Assembler::I(static_cast<int32_t>(value.bits)));
+    asm_.Op(Inst::kIdMov, Assembler::M(GlobalCell(index), 4),
+            Assembler::I(static_cast<int32_t>(value.bits)));
     return;
   }
   const Reg reg = ToReg(value);
@@ -233,9 +234,10 @@ void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
   const uint32_t next = SkipLeb(SkipLeb(offset_ + 1, byte_at), byte_at);
   Value index = Pop();
   const Mem mem = Address(index, memarg.offset);
-  const bool is_plain =
-      op == Opcode::kI32Load || op == Opcode::kI64Load || op == Opcode::kF32Load || op == Opcode::kF64Load;
-  // The next instruction can do the access itself. Only if another operand is below: it is the second one then.
+  const bool is_plain = op == Opcode::kI32Load || op == Opcode::kI64Load ||
+                        op == Opcode::kF32Load || op == Opcode::kF64Load;
+  // The next instruction can do the access itself. Only if another operand is below: it is the
+  // second one then.
   if (is_plain && FoldsLoad(ByteAt(next), kind)) {
     pending_load_ = {mem, offset_ - body_offset_};
     pending_pins_ = Bit(mem.base) | (mem.index != kNoReg ? Bit(mem.index) : 0);
@@ -257,8 +259,10 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
   Value value = Pop();
   Value index = Pop();
   const Kind kind = KindOf(type);
-  // What is in the frame and not worth a register goes through the scratch register; Address may need that one first.
-  const bool through_scratch = value.in_memory() && PrefersMemory(value) && memarg.offset <= INT32_MAX;
+  // What is in the frame and not worth a register goes through the scratch register; Address may
+  // need that one first.
+  const bool through_scratch =
+      value.in_memory() && PrefersMemory(value) && memarg.offset <= INT32_MAX;
   const Mem mem = Address(index, memarg.offset);
   uint32_t size = IsWide(kind) ? 8 : 4;
   switch (op) {
@@ -277,7 +281,8 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
       break;
   }
   const uint32_t at = offset_ - body_offset_;
-  if (value.is_const() && (size < 8 || static_cast<int64_t>(value.bits) == static_cast<int32_t>(value.bits))) {
+  if (value.is_const() &&
+      (size < 8 || static_cast<int64_t>(value.bits) == static_cast<int32_t>(value.bits))) {
     const auto immediate = size == 1   ? int64_t{static_cast<int8_t>(value.bits)}
                            : size == 2 ? int64_t{static_cast<int16_t>(value.bits)}
                                        : int64_t{static_cast<int32_t>(value.bits)};
@@ -304,7 +309,8 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
 void FunctionCompiler::OnMemorySize(uint32_t memory_index) {
   const Reg context = ContextReg();
   const Reg reg = Alloc(kGeneralRegs, Hint(Kind::kI32, offset_ + 2));
-  asm_.Load(Kind::kI64, reg, Mem::At(context, static_cast<int32_t>(layout_.memory_pointer(memory_index))));
+  asm_.Load(Kind::kI64, reg,
+            Mem::At(context, static_cast<int32_t>(layout_.memory_pointer(memory_index))));
   asm_.Load(Kind::kI64, reg, Mem::At(reg, kMemorySizeBytes));
   asm_.Op(Inst::kIdShr, Assembler::R64(reg), Assembler::I(16));
   PushReg(Kind::kI32, reg);
@@ -351,7 +357,8 @@ void FunctionCompiler::OnMemoryFill(uint32_t memory_index) {
 Mem FunctionCompiler::PopTableElement(uint32_t table_index, Value& index) {
   const Reg reg = ToReg(index);
   const Reg context = ContextReg();
-  asm_.Load(Kind::kI64, kScratch, Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
+  asm_.Load(Kind::kI64, kScratch,
+            Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
   asm_.Op(Inst::kIdCmp, Assembler::R64(reg), Assembler::M(Mem::At(kScratch, kTableSize)));
   TrapIf(Cond::kAE, TrapCode::kTableOutOfBounds);
   asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kTableElements));
@@ -376,7 +383,8 @@ void FunctionCompiler::OnTableSet(uint32_t table_index, ValType /*element*/) {
 void FunctionCompiler::OnTableSize(uint32_t table_index) {
   const Reg context = ContextReg();
   const Reg reg = Alloc(kGeneralRegs);
-  asm_.Load(Kind::kI64, reg, Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
+  asm_.Load(Kind::kI64, reg,
+            Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
   asm_.Load(Kind::kI32, reg, Mem::At(reg, kTableSize));
   PushReg(Kind::kI32, reg);
 }

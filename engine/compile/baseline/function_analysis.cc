@@ -150,9 +150,7 @@ class Cursor {
     while (pos_ != end_ && (*pos_++ & 0x80) != 0) {
     }
   }
-  void SkipBytes(size_t count) {
-    pos_ += std::min(count, static_cast<size_t>(end_ - pos_));
-  }
+  void SkipBytes(size_t count) { pos_ += std::min(count, static_cast<size_t>(end_ - pos_)); }
   uint32_t U32() {
     if (pos_ != end_ && *pos_ < 0x80) [[likely]] {
       return *pos_++;
@@ -244,7 +242,7 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
   const auto target = [&](uint32_t depth) {
     return depth < open_.size() ? open_[open_.size() - 1 - depth].block : kNone;
   };
-  uint32_t skipped = 0;       // Blocks open in unreachable code.
+  uint32_t skipped = 0;  // Blocks open in unreachable code.
   bool is_reachable = true;
   while (!cursor.at_end()) {
     const uint32_t offset = cursor.offset();
@@ -314,7 +312,8 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
         const uint32_t depth = cursor.U32();
         if (is_reachable) {
           ++work_;
-          events_.push_back({offset, action == Action::kBr ? EventKind::kBr : EventKind::kBrIf, target(depth)});
+          events_.push_back(
+              {offset, action == Action::kBr ? EventKind::kBr : EventKind::kBrIf, target(depth)});
           is_reachable = action == Action::kBrIf;
         }
         break;
@@ -390,7 +389,8 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
 
 void FunctionAnalysis::Log(uint32_t local, bool is_assigned) {
   if (innermost_loop_ != kNone) {
-    // After a call nothing is in registers: only what stands before the first one is worth carrying round the loop.
+    // After a call nothing is in registers: only what stands before the first one is worth carrying
+    // round the loop.
     log_.push_back({local, open_[innermost_loop_].calls_seen ? 0u : 1u, is_assigned ? 1u : 0u});
   }
 }
@@ -433,13 +433,15 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
   uint32_t floats = 0;
   for (const LogEntry& entry : counted_) {
     uint32_t& count = is_float_[entry.local] != 0 ? floats : general;
-    if (entry.weight == 0 || count >= (is_float_[entry.local] != 0 ? kMaxHotFloat : kMaxHotGeneral)) {
+    if (entry.weight == 0 ||
+        count >= (is_float_[entry.local] != 0 ? kMaxHotFloat : kMaxHotGeneral)) {
       continue;
     }
     ++count;
     hot_.push_back({entry.local, entry.is_assigned != 0});
     if (innermost_loop_ != kNone) {
-      const uint32_t weight = outer_calls_seen ? 0 : std::min<uint32_t>(entry.weight * 8, uint32_t{1} << 20);
+      const uint32_t weight =
+          outer_calls_seen ? 0 : std::min<uint32_t>(entry.weight * 8, uint32_t{1} << 20);
       log_.push_back({entry.local, weight, entry.is_assigned});
     }
   }
@@ -451,9 +453,11 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
 
 // Sets are arrays of words_ words. The set of a label is what is live where a branch to it arrives.
 //
-// For a loop that is the loop's start, which a backward walk meets last. The first pass takes it to be empty: what it finds at the start of a
-// loop is then right but for what is live only by way of an enclosing loop's own start. The second pass adds that: for each loop, the
-// start sets of the loops around it. (A local that is live at the outer start and killed in between is over-estimated.)
+// For a loop that is the loop's start, which a backward walk meets last. The first pass takes it to
+// be empty: what it finds at the start of a loop is then right but for what is live only by way of
+// an enclosing loop's own start. The second pass adds that: for each loop, the start sets of the
+// loops around it. (A local that is live at the outer start and killed in between is
+// over-estimated.)
 void FunctionAnalysis::ComputeLiveness() {
   label_live_.assign(blocks_.size() * words_, 0);
   live_.assign(words_, 0);
@@ -468,7 +472,8 @@ void FunctionAnalysis::LivenessPass(bool is_final) {
   const size_t words = words_;
   uint64_t* const live = live_.data();
   const auto label = [&](uint32_t block) { return &label_live_[block * words]; };
-  open_.clear();  // From here on a stack of the blocks that the walk is in: `block`, and the enclosing loop in `outer_loop`.
+  open_.clear();  // From here on a stack of the blocks that the walk is in: `block`, and the
+                  // enclosing loop in `outer_loop`.
   else_live_.clear();
   uint32_t loop = kNone;  // Block index of the innermost loop.
   std::fill_n(live, words, 0);
@@ -495,7 +500,8 @@ void FunctionAnalysis::LivenessPass(bool is_final) {
       }
       case EventKind::kEnd: {
         const BlockInfo& info = blocks_[event.value];
-        open_.push_back({.block = event.value, .outer_loop = loop, .log_begin = 0, .calls_seen = false});
+        open_.push_back(
+            {.block = event.value, .outer_loop = loop, .log_begin = 0, .calls_seen = false});
         uint64_t* const set = label(event.value);
         if (info.is_loop) {
           if (is_final && loop != kNone) {

@@ -1,12 +1,14 @@
-// FunctionAnalysis: what the baseline compiler knows about a body before it compiles it: where locals die, and which locals a loop is
-// hot on.
+// FunctionAnalysis: what the baseline compiler knows about a body before it compiles it: where
+// locals die, and which locals a loop is hot on.
 //
-// One forward scan turns the body into a list of events (accesses to locals, labels, branches); one backward pass over the events (two
-// if there are loops) gives liveness, which structured control makes cheap. The scan decodes just enough to skip immediates and trusts
-// nothing: a body that turns out to be invalid yields no information, and the walker reports it.
+// One forward scan turns the body into a list of events (accesses to locals, labels, branches); one
+// backward pass over the events (two if there are loops) gives liveness, which structured control
+// makes cheap. The scan decodes just enough to skip immediates and trusts nothing: a body that
+// turns out to be invalid yields no information, and the walker reports it.
 //
-// All of it is advice except liveness, which must over-estimate: a local that is said to be dead is not stored.
-// Time and memory are linear in the body; liveness is given up beyond kMaxLivenessWords.
+// All of it is advice except liveness, which must over-estimate: a local that is said to be dead is
+// not stored. Time and memory are linear in the body; liveness is given up beyond
+// kMaxLivenessWords.
 #ifndef WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_ANALYSIS_H_
 #define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_ANALYSIS_H_
 
@@ -49,8 +51,9 @@ class FunctionAnalysis {
   // And spent on set operations: branches × words per set.
   static constexpr uint64_t kMaxLivenessWork = uint64_t{1} << 24;
 
-  // `locals` has parameters and declared locals; the two pseudo-locals that the compiler adds (context, memory base) follow them:
-  // local numbers locals.size() and locals.size() + 1. `body` begins with the local declarations.
+  // `locals` has parameters and declared locals; the two pseudo-locals that the compiler adds
+  // (context, memory base) follow them: local numbers locals.size() and locals.size() + 1. `body`
+  // begins with the local declarations.
   void Analyze(std::span<const std::byte> body, std::span<const ValType> locals);
 
   uint8_t flags(uint32_t body_offset) const { return flags_[body_offset]; }
@@ -62,9 +65,11 @@ class FunctionAnalysis {
   bool has_calls() const { return has_calls_; }
   bool uses_memory() const { return uses_memory_; }
   bool has_liveness() const { return has_liveness_; }
-  // Whether a declared local may be read after the block's label (its end, or a loop's start) before it is written.
+  // Whether a declared local may be read after the block's label (its end, or a loop's start)
+  // before it is written.
   bool IsLiveAtLabel(uint32_t block, uint32_t local) const {
-    return !has_liveness_ || local >= local_count_ || TestBit(&label_live_[size_t{block} * words_], local);
+    return !has_liveness_ || local >= local_count_ ||
+           TestBit(&label_live_[size_t{block} * words_], local);
   }
   bool IsLiveAtEntry(uint32_t local) const {
     return !has_liveness_ || local >= local_count_ || TestBit(entry_live_.data(), local);
@@ -91,7 +96,9 @@ class FunctionAnalysis {
   };
   static constexpr uint32_t kNone = UINT32_MAX;
 
-  static bool TestBit(const uint64_t* words, uint32_t bit) { return (words[bit >> 6] >> (bit & 63)) & 1; }
+  static bool TestBit(const uint64_t* words, uint32_t bit) {
+    return (words[bit >> 6] >> (bit & 63)) & 1;
+  }
 
   bool Scan(std::span<const std::byte> body);
   void Log(uint32_t local, bool is_assigned);

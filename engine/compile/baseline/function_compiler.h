@@ -1,25 +1,33 @@
-// FunctionCompiler: a FunctionSink that writes one function's machine code as the walker shows it the body.
+// FunctionCompiler: a FunctionSink that writes one function's machine code as the walker shows it
+// the body.
 //
 // What it keeps while it goes:
 //
-//   operand stack   one Entry per wasm operand: a constant, a register of its own, a reference to a local, or its slot in the
-//                   frame. Comparisons, loads and scaled indices whose user is the very next instruction stay *pending*: no
-//                   code has been emitted for them and the user folds them in.
-//   locals          each is in a register or in its frame slot; a register's value may be newer than the slot (dirty). Two
-//                   pseudo-locals follow the declared ones: the context and memory 0's base. They are never written, so they leave their
-//                   registers for nothing and come back by one load.
+//   operand stack   one Entry per wasm operand: a constant, a register of its own, a reference to a
+//   local, or its slot in the
+//                   frame. Comparisons, loads and scaled indices whose user is the very next
+//                   instruction stay *pending*: no code has been emitted for them and the user
+//                   folds them in.
+//   locals          each is in a register or in its frame slot; a register's value may be newer
+//   than the slot (dirty). Two
+//                   pseudo-locals follow the declared ones: the context and memory 0's base. They
+//                   are never written, so they leave their registers for nothing and come back by
+//                   one load.
 //   registers       free, a local's, or a temporary's: the register of one or more stack entries.
 //
-// An entry that refers to a local is on that local's list, one that has a register on the register's list; the lists are sorted,
-// topmost first, so popping is O(1), and writing a local or evicting a register finds the entries it concerns.
+// An entry that refers to a local is on that local's list, one that has a register on the
+// register's list; the lists are sorted, topmost first, so popping is O(1), and writing a local or
+// evicting a register finds the entries it concerns.
 //
-// Joins. A label's state (which registers hold which locals, where results are) is fixed by the first edge that reaches it; later
-// edges move values to fit. Operands below a block are in slots or constants from the block's start, so a state is
-// as large as the register file and not as the function. A loop's state is fixed at its start, from the locals that FunctionAnalysis
-// found hot. Locals that are dead at a label are not in its state.
+// Joins. A label's state (which registers hold which locals, where results are) is fixed by the
+// first edge that reaches it; later edges move values to fit. Operands below a block are in slots
+// or constants from the block's start, so a state is as large as the register file and not as the
+// function. A loop's state is fixed at its start, from the locals that FunctionAnalysis found hot.
+// Locals that are dead at a label are not in its state.
 //
-// The code is spread over emit_control.cc, emit_call.cc, emit_memory.cc, emit_integer.cc, emit_float.cc; value_state.cc has
-// registers, locals and the operand stack. Single-thread; reused for many functions.
+// The code is spread over emit_control.cc, emit_call.cc, emit_memory.cc, emit_integer.cc,
+// emit_float.cc; value_state.cc has registers, locals and the operand stack. Single-thread; reused
+// for many functions.
 #ifndef WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 #define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 
@@ -29,6 +37,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "engine/abi/builtins.h"
 #include "engine/abi/instance_context.h"
 #include "engine/base/check.h"
@@ -118,16 +127,17 @@ class FunctionCompiler : public NullSink {
     EntryKind where = EntryKind::kConst;
     Kind kind = Kind::kI32;
     Reg reg = kNoReg;
-    bool is_last = false;  // kLocal: the local is dead after this use.
+    bool is_last = false;   // kLocal: the local is dead after this use.
     uint32_t next = kNone;  // The entry below on the same list.
     uint64_t bits = 0;      // kConst: the value; kLocal: the local.
   };
   // An entry that has been popped.
   struct Value {
-    EntryKind where = EntryKind::kConst;  // kLocal: in its slot at `disp`. Never kReg for a local without its register.
+    EntryKind where = EntryKind::kConst;  // kLocal: in its slot at `disp`. Never kReg for a local
+                                          // without its register.
     Kind kind = Kind::kI32;
     Reg reg = kNoReg;
-    bool is_dying = false;   // kReg: nothing else needs the register.
+    bool is_dying = false;  // kReg: nothing else needs the register.
     bool is_last = false;
     uint32_t local = kNone;  // Where it is a local's.
     int32_t disp = 0;        // kSlot, kLocal.
@@ -162,10 +172,11 @@ class FunctionCompiler : public NullSink {
     uint32_t type_begin = 0;  // Result kinds in block_kinds_.
     uint32_t state = kNone;   // Of the label, in states_.
     uint32_t else_state = kNone;
-    uint32_t loop = kNone;         // The innermost loop around the label, in controls_.
-    uint32_t table_use = kNone;    // List of br_table entries, in table_entries_.
-    uint32_t edge_stamp = 0;       // br_table: `trampoline` belongs to this one.
-    uint32_t trampoline_entry = 0;  // br_table: index in trampolines_, or kNone for the label itself.
+    uint32_t loop = kNone;       // The innermost loop around the label, in controls_.
+    uint32_t table_use = kNone;  // List of br_table entries, in table_entries_.
+    uint32_t edge_stamp = 0;     // br_table: `trampoline` belongs to this one.
+    uint32_t trampoline_entry =
+        0;  // br_table: index in trampolines_, or kNone for the label itself.
     Label label;
     Label else_label;
   };
@@ -180,9 +191,11 @@ class FunctionCompiler : public NullSink {
     RegSet move_dst = 0;
     Reg move_src[kRegCount];
     std::vector<std::pair<int32_t, Reg>> stores;
-    std::vector<Move> loads;                          // Into registers, last.
+    std::vector<Move> loads;                              // Into registers, last.
     std::vector<std::pair<int32_t, Value>> slot_results;  // Into slots, first, in this order.
-    bool empty() const { return move_dst == 0 && stores.empty() && loads.empty() && slot_results.empty(); }
+    bool empty() const {
+      return move_dst == 0 && stores.empty() && loads.empty() && slot_results.empty();
+    }
   };
   struct TrapStub {
     Label label;
@@ -211,7 +224,8 @@ class FunctionCompiler : public NullSink {
   Reg Alloc(RegSet candidates, Reg preferred = kNoReg);
   Reg AllocFor(Kind kind, Reg preferred = kNoReg) { return Alloc(RegsOf(kind), preferred); }
   bool HasFree(RegSet candidates) const { return (free_ & candidates & ~pinned_) != 0; }
-  // Makes a register free and pins it; what is in it moves or goes to its slot. The contents stay until it is written.
+  // Makes a register free and pins it; what is in it moves or goes to its slot. The contents stay
+  // until it is written.
   void Take(Reg reg);
   void Free(Reg reg) {
     free_ |= Bit(reg);
@@ -239,7 +253,8 @@ class FunctionCompiler : public NullSink {
   // Before a local is written: entries that refer to it get its old value elsewhere.
   void DetachEntries(uint32_t local);
   void SetLocal(uint32_t local, Value& value);
-  // If the next instruction (at `next_offset` in the module) writes a local of `kind`'s class: a register to compute into.
+  // If the next instruction (at `next_offset` in the module) writes a local of `kind`'s class: a
+  // register to compute into.
   Reg Hint(Kind kind, uint32_t next_offset, Value* a = nullptr, Value* b = nullptr);
 
   // --- value_state.cc: frame.
@@ -248,7 +263,9 @@ class FunctionCompiler : public NullSink {
 
   // --- value_state.cc: operand stack.
   uint32_t height() const { return static_cast<uint32_t>(stack_.size()); }
-  void PushConst(Kind kind, uint64_t bits) { stack_.push_back({.where = EntryKind::kConst, .kind = kind, .bits = bits}); }
+  void PushConst(Kind kind, uint64_t bits) {
+    stack_.push_back({.where = EntryKind::kConst, .kind = kind, .bits = bits});
+  }
   void PushReg(Kind kind, Reg reg);
   void PushLocal(uint32_t local, Kind kind, bool is_last);
   void PushSlot(Kind kind);  // Its slot has been written.
@@ -263,7 +280,8 @@ class FunctionCompiler : public NullSink {
   void MoveTo(Reg dst, const Value& value);
   // Whether a memory operand serves better than loading it into a register first.
   bool PrefersMemory(const Value& value) const {
-    return value.in_memory() && (value.where == EntryKind::kSlot || value.is_last || !HasFree(RegsOf(value.kind)));
+    return value.in_memory() &&
+           (value.where == EntryKind::kSlot || value.is_last || !HasFree(RegsOf(value.kind)));
   }
   Mem MemOf(const Value& value) const { return Mem::Frame(value.disp); }
   // Everything above flushed_ that is not a constant goes to its slot.
@@ -272,7 +290,8 @@ class FunctionCompiler : public NullSink {
   void FlushForCall(RegSet kept);
   // The byte of the module at `offset`, or nop.
   uint8_t ByteAt(uint32_t offset) const {
-    return offset < module_.bytes.size() ? static_cast<uint8_t>(module_.bytes[offset]) : uint8_t{0x01};
+    return offset < module_.bytes.size() ? static_cast<uint8_t>(module_.bytes[offset])
+                                         : uint8_t{0x01};
   }
 
   // --- emit_control.cc
@@ -308,7 +327,8 @@ class FunctionCompiler : public NullSink {
   void PushResults(const FuncType& type);
   void PopArguments(size_t count);
   void CallSite() { asm_.Site(offset_ - body_offset_, TrapCode::kNone); }
-  // Arguments after the context, in order. Leaves the result in rax. `trap`: the result is a TrapCode to raise.
+  // Arguments after the context, in order. Leaves the result in rax. `trap`: the result is a
+  // TrapCode to raise.
   struct BuiltinArg {
     bool is_immediate;
     uint64_t bits;
@@ -341,7 +361,8 @@ class FunctionCompiler : public NullSink {
   void EmitTest(bool wide, Value& lhs, Value& rhs);
   // Sets the zero flag by the register, unless the instruction before has done so already.
   void TestZero(bool wide, Reg reg) {
-    if (zero_flag_pc_ != asm_.pc() || zero_flag_reg_ != reg || zero_flag_wide_ != wide || asm_.is_label_here()) {
+    if (zero_flag_pc_ != asm_.pc() || zero_flag_reg_ != reg || zero_flag_wide_ != wide ||
+        asm_.is_label_here()) {
       asm_.Test(wide, reg, reg);
     }
   }
@@ -431,7 +452,8 @@ class FunctionCompiler : public NullSink {
   std::vector<TrapStub> stubs_;
   std::vector<SlowPath> slow_paths_;
   std::vector<JumpTable> tables_;
-  std::vector<uint32_t> table_entries_;  // Position of the target, or while it is open the next use's index.
+  std::vector<uint32_t>
+      table_entries_;  // Position of the target, or while it is open the next use's index.
 
   // Prologue, completed at the end.
   uint32_t frame_patch_ = 0;

@@ -37,16 +37,23 @@ inline constexpr Reg kNoReg = 0xff;
 inline constexpr Reg kScratch = kR11;
 inline constexpr Reg kScratchXmm = kXmm0 + 15;
 
-constexpr RegSet Bit(Reg reg) { return RegSet{1} << reg; }
+constexpr RegSet Bit(Reg reg) {
+  return RegSet{1} << reg;
+}
 
 inline constexpr RegSet kGeneralRegs = 0xffff & ~(Bit(kRsp) | Bit(kRbp) | Bit(kScratch));
 inline constexpr RegSet kFloatRegs = 0xffff'0000 & ~Bit(kScratchXmm);
 inline constexpr RegSet kAllocatable = kGeneralRegs | kFloatRegs;
 // What builtins (System V functions) preserve.
-inline constexpr RegSet kBuiltinPreserved = Bit(kRbx) | Bit(kR12) | Bit(kR13) | Bit(kR14) | Bit(kR15);
+inline constexpr RegSet kBuiltinPreserved =
+    Bit(kRbx) | Bit(kR12) | Bit(kR13) | Bit(kR14) | Bit(kR15);
 
-constexpr bool IsFloatReg(Reg reg) { return reg >= kXmm0; }
-constexpr Reg LowestReg(RegSet set) { return static_cast<Reg>(std::countr_zero(set)); }
+constexpr bool IsFloatReg(Reg reg) {
+  return reg >= kXmm0;
+}
+constexpr Reg LowestReg(RegSet set) {
+  return static_cast<Reg>(std::countr_zero(set));
+}
 
 // Where arguments and results travel, in order. engine/abi/calling_convention.h
 inline constexpr Reg kGeneralParamReg[] = {kRsi, kRdx, kRcx, kR8, kR9};
@@ -72,9 +79,15 @@ constexpr Kind KindOf(ValType type) {
   }
   return Kind::kI64;
 }
-constexpr bool IsFloat(Kind kind) { return kind == Kind::kF32 || kind == Kind::kF64; }
-constexpr bool IsWide(Kind kind) { return kind == Kind::kI64 || kind == Kind::kF64; }
-constexpr RegSet RegsOf(Kind kind) { return IsFloat(kind) ? kFloatRegs : kGeneralRegs; }
+constexpr bool IsFloat(Kind kind) {
+  return kind == Kind::kF32 || kind == Kind::kF64;
+}
+constexpr bool IsWide(Kind kind) {
+  return kind == Kind::kI64 || kind == Kind::kF64;
+}
+constexpr RegSet RegsOf(Kind kind) {
+  return IsFloat(kind) ? kFloatRegs : kGeneralRegs;
+}
 
 // Condition codes as encoded; then the two float comparisons that need both flags.
 enum class Cond : uint8_t {
@@ -98,7 +111,9 @@ enum class Cond : uint8_t {
   kFloatNe = 17,
 };
 
-constexpr Cond Negate(Cond cond) { return static_cast<Cond>(static_cast<uint8_t>(cond) ^ 1); }
+constexpr Cond Negate(Cond cond) {
+  return static_cast<Cond>(static_cast<uint8_t>(cond) ^ 1);
+}
 
 // The condition of `b ? a` for `a ? b`.
 constexpr Cond SwapOperands(Cond cond) {

@@ -1,5 +1,5 @@
-// compile_speed FILE… : how fast one thread compiles whole modules with the baseline tier, in MB of code section a second
-// of CPU time.
+// compile_speed FILE… : how fast one thread compiles whole modules with the baseline tier, in MB of
+// code section a second of CPU time.
 //
 //   --repeat N    best of N rounds (5)
 //   --dump DIR    writes each function's machine code to DIR/<index>.bin, for objdump
@@ -38,11 +38,14 @@ double Now() {
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
-double SecondsSince(double start) { return Now() - start; }
+double SecondsSince(double start) {
+  return Now() - start;
+}
 
 bool Measure(const std::string& path, const Options& options) {
   std::ifstream file(path, std::ios::binary);
-  const std::vector<char> contents((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::vector<char> contents((std::istreambuf_iterator<char>(file)),
+                                   std::istreambuf_iterator<char>());
   const auto bytes = std::as_bytes(std::span(contents));
   double decode = 1e9;
   double validate = 1e9;
@@ -85,23 +88,29 @@ bool Measure(const std::string& path, const Options& options) {
       site_count += out.sites.size();
       if (round == 0 && !options.dump.empty()) {
         std::ofstream dump(options.dump + "/" + std::to_string(i) + ".bin", std::ios::binary);
-        dump.write(reinterpret_cast<const char*>(out.code.data()), static_cast<std::streamsize>(out.code.size()));
+        dump.write(reinterpret_cast<const char*>(out.code.data()),
+                   static_cast<std::streamsize>(out.code.size()));
       }
     }
     compile = std::min(compile, SecondsSince(start));
   }
   const double mb = static_cast<double>(code_section) / 1e6;
-  const char* const name = std::strrchr(path.c_str(), '/') == nullptr ? path.c_str() : std::strrchr(path.c_str(), '/') + 1;
+  const char* const name = std::strrchr(path.c_str(), '/') == nullptr
+                               ? path.c_str()
+                               : std::strrchr(path.c_str(), '/') + 1;
   if (options.json) {
-    std::printf(
-        "{\"module\": \"%s\", \"functions\": %zu, \"code_section_bytes\": %" PRIu64
-        ", \"decode_seconds\": %.6f, \"validate_mb_per_second\": %.2f, \"compile_mb_per_second\": %.2f, "
-        "\"machine_code_bytes\": %" PRIu64 ", \"sites\": %" PRIu64 "}\n",
-        name, functions, code_section, decode, mb / validate, mb / compile, code_bytes, site_count);
+    std::printf("{\"module\": \"%s\", \"functions\": %zu, \"code_section_bytes\": %" PRIu64
+                ", \"decode_seconds\": %.6f, \"validate_mb_per_second\": %.2f, "
+                "\"compile_mb_per_second\": %.2f, "
+                "\"machine_code_bytes\": %" PRIu64 ", \"sites\": %" PRIu64 "}\n",
+                name, functions, code_section, decode, mb / validate, mb / compile, code_bytes,
+                site_count);
   } else {
-    std::printf("%-20s %6zu functions %7.2f MB  decode %6.2f ms  validate %6.1f MB/s  compile %6.2f MB/s  code x%.2f\n",
-                name, functions, mb, decode * 1e3, mb / validate, mb / compile,
-                static_cast<double>(code_bytes) / static_cast<double>(code_section));
+    std::printf(
+        "%-20s %6zu functions %7.2f MB  decode %6.2f ms  validate %6.1f MB/s  compile %6.2f MB/s  "
+        "code x%.2f\n",
+        name, functions, mb, decode * 1e3, mb / validate, mb / compile,
+        static_cast<double>(code_bytes) / static_cast<double>(code_section));
   }
   std::fflush(stdout);
   return true;

@@ -1,12 +1,12 @@
-// The instructions that the assembler encodes itself, against AsmJit's own encodings of them: every register, every shape of
-// address, immediates at the edges of their sizes.
+// The instructions that the assembler encodes itself, against AsmJit's own encodings of them: every
+// register, every shape of address, immediates at the edges of their sizes.
+#include "engine/compile/baseline/assembler.h"
+
 #include <functional>
 #include <vector>
 
 #include <asmjit/asmjit.h>
 #include <gtest/gtest.h>
-
-#include "engine/compile/baseline/assembler.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -44,7 +44,10 @@ const std::vector<Mem>& Mems() {
       for (const int32_t disp : {0, 1, -1, 127, 128, -128, -129, 0x7fff'ffff}) {
         all.push_back(Mem::At(base, disp));
         for (const Reg index : {kRax, kRbp, kR12, kR13, kRdi}) {
-          all.push_back({.base = base, .index = index, .shift = static_cast<uint8_t>(disp & 3), .disp = disp});
+          all.push_back({.base = base,
+                         .index = index,
+                         .shift = static_cast<uint8_t>(disp & 3),
+                         .disp = disp});
         }
       }
     }
@@ -59,10 +62,11 @@ struct AluName {
   Assembler::Alu alu;
   asmjit::InstId inst;
 };
-constexpr AluName kAlu[] = {{Assembler::Alu::kAdd, x86::Inst::kIdAdd}, {Assembler::Alu::kOr, x86::Inst::kIdOr},
-                            {Assembler::Alu::kAnd, x86::Inst::kIdAnd}, {Assembler::Alu::kSub, x86::Inst::kIdSub},
-                            {Assembler::Alu::kXor, x86::Inst::kIdXor}, {Assembler::Alu::kCmp, x86::Inst::kIdCmp},
-                            {Assembler::Alu::kImul, x86::Inst::kIdImul}};
+constexpr AluName kAlu[] = {
+    {Assembler::Alu::kAdd, x86::Inst::kIdAdd},  {Assembler::Alu::kOr, x86::Inst::kIdOr},
+    {Assembler::Alu::kAnd, x86::Inst::kIdAnd},  {Assembler::Alu::kSub, x86::Inst::kIdSub},
+    {Assembler::Alu::kXor, x86::Inst::kIdXor},  {Assembler::Alu::kCmp, x86::Inst::kIdCmp},
+    {Assembler::Alu::kImul, x86::Inst::kIdImul}};
 
 TEST(AssemblerTest, RegistersAndImmediates) {
   for (const bool wide : {false, true}) {
@@ -74,21 +78,26 @@ TEST(AssemblerTest, RegistersAndImmediates) {
           EXPECT_EQ(Ours([&](Assembler& s) { s.AluReg(name.alu, wide, a, b); }),
                     Theirs([&](x86::Assembler& s) { s.emit(name.inst, ra, rb); }));
         }
-        EXPECT_EQ(Ours([&](Assembler& s) { s.Test(wide, a, b); }), Theirs([&](x86::Assembler& s) { s.test(ra, rb); }));
+        EXPECT_EQ(Ours([&](Assembler& s) { s.Test(wide, a, b); }),
+                  Theirs([&](x86::Assembler& s) { s.test(ra, rb); }));
         if (a != b) {
-          EXPECT_EQ(Ours([&](Assembler& s) { s.Move(a, b, wide); }), Theirs([&](x86::Assembler& s) { s.mov(ra, rb); }));
+          EXPECT_EQ(Ours([&](Assembler& s) { s.Move(a, b, wide); }),
+                    Theirs([&](x86::Assembler& s) { s.mov(ra, rb); }));
         }
         EXPECT_EQ(Ours([&](Assembler& s) { s.ZeroExtend(a, b); }),
                   Theirs([&](x86::Assembler& s) { s.mov(Assembler::R32(a), Assembler::R32(b)); }));
       }
-      for (const int32_t immediate : {0, 1, -1, 127, 128, -128, -129, 0x1234'5678, INT32_MAX, INT32_MIN}) {
+      for (const int32_t immediate :
+           {0, 1, -1, 127, 128, -128, -129, 0x1234'5678, INT32_MAX, INT32_MIN}) {
         for (const AluName& name : kAlu) {
           if (name.alu == Assembler::Alu::kAnd && wide && immediate >= 0) {
             continue;  // AsmJit narrows it to 32 bits.
           }
           EXPECT_EQ(Ours([&](Assembler& s) { s.AluImmediate(name.alu, wide, a, immediate); }),
                     Theirs([&](x86::Assembler& s) {
-                      name.alu == Assembler::Alu::kImul ? s.imul(ra, ra, immediate) : s.emit(name.inst, ra, asmjit::Imm(immediate));
+                      name.alu == Assembler::Alu::kImul
+                          ? s.imul(ra, ra, immediate)
+                          : s.emit(name.inst, ra, asmjit::Imm(immediate));
                     }))
               << int{a} << " " << immediate << " " << name.inst;
         }
@@ -99,10 +108,12 @@ TEST(AssemblerTest, RegistersAndImmediates) {
 
 TEST(AssemblerTest, LoadsOfConstants) {
   for (const Reg a : Regs()) {
-    for (const uint64_t bits : {uint64_t{0}, uint64_t{1}, uint64_t{0x7fff'ffff}, uint64_t{0x8000'0000}, uint64_t{0xffff'ffff},
-                                uint64_t{0x1'0000'0000}, uint64_t{0xffff'ffff'8000'0000}, UINT64_MAX,
-                                uint64_t{0xffff'ffff'7fff'ffff}, uint64_t{0x0123'4567'89ab'cdef}}) {
-      EXPECT_EQ(Ours([&](Assembler& s) { s.MoveImmediate(a, bits); }), Theirs([&](x86::Assembler& s) {
+    for (const uint64_t bits :
+         {uint64_t{0}, uint64_t{1}, uint64_t{0x7fff'ffff}, uint64_t{0x8000'0000},
+          uint64_t{0xffff'ffff}, uint64_t{0x1'0000'0000}, uint64_t{0xffff'ffff'8000'0000},
+          UINT64_MAX, uint64_t{0xffff'ffff'7fff'ffff}, uint64_t{0x0123'4567'89ab'cdef}}) {
+      EXPECT_EQ(Ours([&](Assembler& s) { s.MoveImmediate(a, bits); }),
+                Theirs([&](x86::Assembler& s) {
                   s.mov(bits <= UINT32_MAX ? Assembler::R(a, false) : Assembler::R(a, true), bits);
                 }))
           << int{a} << " " << bits;
@@ -132,12 +143,15 @@ TEST(AssemblerTest, Memory) {
                   Theirs([&](x86::Assembler& s) { s.movsx(ra, Assembler::M(mem, 1)); }));
         EXPECT_EQ(Ours([&](Assembler& s) { s.LoadExtending(0x0fbf, wide, a, mem); }),
                   Theirs([&](x86::Assembler& s) { s.movsx(ra, Assembler::M(mem, 2)); }));
-        EXPECT_EQ(Ours([&](Assembler& s) { s.LoadExtending(0x0fb6, false, a, mem); }),
-                  Theirs([&](x86::Assembler& s) { s.movzx(Assembler::R32(a), Assembler::M(mem, 1)); }));
-        EXPECT_EQ(Ours([&](Assembler& s) { s.LoadExtending(0x0fb7, false, a, mem); }),
-                  Theirs([&](x86::Assembler& s) { s.movzx(Assembler::R32(a), Assembler::M(mem, 2)); }));
-        EXPECT_EQ(Ours([&](Assembler& s) { s.LoadExtending(0x63, true, a, mem); }),
-                  Theirs([&](x86::Assembler& s) { s.movsxd(Assembler::R64(a), Assembler::M(mem, 4)); }));
+        EXPECT_EQ(
+            Ours([&](Assembler& s) { s.LoadExtending(0x0fb6, false, a, mem); }),
+            Theirs([&](x86::Assembler& s) { s.movzx(Assembler::R32(a), Assembler::M(mem, 1)); }));
+        EXPECT_EQ(
+            Ours([&](Assembler& s) { s.LoadExtending(0x0fb7, false, a, mem); }),
+            Theirs([&](x86::Assembler& s) { s.movzx(Assembler::R32(a), Assembler::M(mem, 2)); }));
+        EXPECT_EQ(
+            Ours([&](Assembler& s) { s.LoadExtending(0x63, true, a, mem); }),
+            Theirs([&](x86::Assembler& s) { s.movsxd(Assembler::R64(a), Assembler::M(mem, 4)); }));
       }
       EXPECT_EQ(Ours([&](Assembler& s) { s.StoreLow(1, mem, a); }),
                 Theirs([&](x86::Assembler& s) { s.mov(Assembler::M(mem), Assembler::R8(a)); }));
@@ -146,8 +160,9 @@ TEST(AssemblerTest, Memory) {
     }
     for (const bool wide : {false, true}) {
       for (const int32_t immediate : {0, -1, 127, 128, INT32_MIN}) {
-        EXPECT_EQ(Ours([&](Assembler& s) { s.CompareMem(wide, mem, immediate); }),
-                  Theirs([&](x86::Assembler& s) { s.cmp(Assembler::M(mem, wide ? 8 : 4), immediate); }));
+        EXPECT_EQ(
+            Ours([&](Assembler& s) { s.CompareMem(wide, mem, immediate); }),
+            Theirs([&](x86::Assembler& s) { s.cmp(Assembler::M(mem, wide ? 8 : 4), immediate); }));
       }
     }
   }
@@ -156,8 +171,9 @@ TEST(AssemblerTest, Memory) {
 TEST(AssemblerTest, ScaledIndexWithoutBase) {
   for (const Reg index : {kRax, kRbp, kR9, kR12, kR13}) {
     const Mem mem{.index = index, .shift = 2, .disp = 0x1234};
-    EXPECT_EQ(Ours([&](Assembler& s) { s.Lea(false, kRdx, mem); }),
-              Theirs([&](x86::Assembler& s) { s.lea(x86::edx, x86::ptr(0x1234, Assembler::R64(index), 2)); }));
+    EXPECT_EQ(Ours([&](Assembler& s) { s.Lea(false, kRdx, mem); }), Theirs([&](x86::Assembler& s) {
+                s.lea(x86::edx, x86::ptr(0x1234, Assembler::R64(index), 2));
+              }));
   }
 }
 

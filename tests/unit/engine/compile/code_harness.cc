@@ -145,11 +145,13 @@ struct HarnessBuiltins {
     if (old_pages + delta > 8192) {
       return UINT32_MAX;
     }
-    mprotect(h.memory_ + h.memory_context_.size_bytes, delta * kWasmPageBytes, PROT_READ | PROT_WRITE);
+    mprotect(h.memory_ + h.memory_context_.size_bytes, delta * kWasmPageBytes,
+             PROT_READ | PROT_WRITE);
     h.memory_context_.size_bytes += delta * kWasmPageBytes;
     return old_pages;
   }
-  static uint32_t MemoryInit(InstanceContext*, uint32_t, uint32_t data, uint64_t to, uint32_t from, uint32_t count) {
+  static uint32_t MemoryInit(InstanceContext*, uint32_t, uint32_t data, uint64_t to, uint32_t from,
+                             uint32_t count) {
     CodeHarness& h = *g_harness;
     const DataSegment& segment = h.module_->datas[data];
     if (uint64_t{from} + count > segment.bytes_size || to + count > h.memory_context_.size_bytes) {
@@ -158,7 +160,8 @@ struct HarnessBuiltins {
     std::memcpy(h.memory_ + to, h.bytes_.data() + segment.bytes_offset + from, count);
     return 0;
   }
-  static uint32_t MemoryCopy(InstanceContext*, uint32_t, uint32_t, uint64_t to, uint64_t from, uint64_t count) {
+  static uint32_t MemoryCopy(InstanceContext*, uint32_t, uint32_t, uint64_t to, uint64_t from,
+                             uint64_t count) {
     CodeHarness& h = *g_harness;
     if (to + count > h.memory_context_.size_bytes || from + count > h.memory_context_.size_bytes) {
       return static_cast<uint32_t>(TrapCode::kMemoryOutOfBounds);
@@ -166,7 +169,8 @@ struct HarnessBuiltins {
     std::memmove(h.memory_ + to, h.memory_ + from, count);
     return 0;
   }
-  static uint32_t MemoryFill(InstanceContext*, uint32_t, uint64_t to, uint32_t value, uint64_t count) {
+  static uint32_t MemoryFill(InstanceContext*, uint32_t, uint64_t to, uint32_t value,
+                             uint64_t count) {
     CodeHarness& h = *g_harness;
     if (to + count > h.memory_context_.size_bytes) {
       return static_cast<uint32_t>(TrapCode::kMemoryOutOfBounds);
@@ -186,7 +190,8 @@ struct HarnessBuiltins {
     h.tables_[table] = {elements.data(), elements.size()};
     return old_size;
   }
-  static uint32_t TableFill(InstanceContext*, uint32_t table, uint64_t to, uint64_t value, uint64_t count) {
+  static uint32_t TableFill(InstanceContext*, uint32_t table, uint64_t to, uint64_t value,
+                            uint64_t count) {
     auto& elements = g_harness->table_elements_[table];
     if (to + count > elements.size()) {
       return static_cast<uint32_t>(TrapCode::kTableOutOfBounds);
@@ -194,8 +199,8 @@ struct HarnessBuiltins {
     std::fill_n(elements.begin() + static_cast<ptrdiff_t>(to), count, value);
     return 0;
   }
-  static uint32_t TableCopy(InstanceContext*, uint32_t to_table, uint32_t from_table, uint64_t to, uint64_t from,
-                            uint64_t count) {
+  static uint32_t TableCopy(InstanceContext*, uint32_t to_table, uint32_t from_table, uint64_t to,
+                            uint64_t from, uint64_t count) {
     auto& a = g_harness->table_elements_[to_table];
     auto& b = g_harness->table_elements_[from_table];
     if (to + count > a.size() || from + count > b.size()) {
@@ -204,8 +209,8 @@ struct HarnessBuiltins {
     std::memmove(a.data() + to, b.data() + from, count * 8);
     return 0;
   }
-  static uint32_t TableInit(InstanceContext*, uint32_t table, uint32_t elem, uint64_t to, uint32_t from,
-                            uint32_t count) {
+  static uint32_t TableInit(InstanceContext*, uint32_t table, uint32_t elem, uint64_t to,
+                            uint32_t from, uint32_t count) {
     CodeHarness& h = *g_harness;
     const ElemSegment& segment = h.module_->elems[elem];
     auto& elements = h.table_elements_[table];
@@ -243,13 +248,20 @@ void PrintTo(const CallResult& result, std::ostream* out) {
   *out << " )";
 }
 
-CallResult Returns(std::vector<uint64_t> values) { return {TrapCode::kNone, std::move(values), 0}; }
-CallResult TrapsWith(TrapCode trap) { return {trap, {}, 0}; }
+CallResult Returns(std::vector<uint64_t> values) {
+  return {TrapCode::kNone, std::move(values), 0};
+}
+CallResult TrapsWith(TrapCode trap) {
+  return {trap, {}, 0};
+}
 
-CodeHarness::CodeHarness(std::string_view wat, const baseline::CpuFeatures& features) : bytes_(Wat(wat)) {
+CodeHarness::CodeHarness(std::string_view wat, const baseline::CpuFeatures& features)
+    : bytes_(Wat(wat)) {
   Load(features);
 }
-CodeHarness::CodeHarness(const Bytes& wasm, const baseline::CpuFeatures& features) : bytes_(wasm) { Load(features); }
+CodeHarness::CodeHarness(const Bytes& wasm, const baseline::CpuFeatures& features) : bytes_(wasm) {
+  Load(features);
+}
 
 void CodeHarness::Load(const baseline::CpuFeatures& features) {
   InstallHandler();
@@ -275,8 +287,8 @@ void CodeHarness::Load(const baseline::CpuFeatures& features) {
     WASMD_CHECK(std::ranges::is_sorted(compiled_[i].sites, {}, &CodeSite::pc_offset));
   }
   code_bytes_ = std::max<size_t>(total, 1);
-  void* const code =
-      mmap(nullptr, code_bytes_, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const code = mmap(nullptr, code_bytes_, PROT_READ | PROT_WRITE | PROT_EXEC,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   WASMD_CHECK(code != MAP_FAILED);
   code_ = static_cast<uint8_t*>(code);
   for (uint32_t i = module_->imported_funcs; i < count; ++i) {
@@ -287,10 +299,12 @@ void CodeHarness::Load(const baseline::CpuFeatures& features) {
   store_->stack_limit = 0;
   context_.resize(layout_->total_bytes() / sizeof(Cell));
   auto* const bytes = reinterpret_cast<uint8_t*>(context_.data());
-  const auto put = [&](uint32_t offset, const void* pointer) { std::memcpy(bytes + offset, &pointer, 8); };
+  const auto put = [&](uint32_t offset, const void* pointer) {
+    std::memcpy(bytes + offset, &pointer, 8);
+  };
   if (!module_->memories.empty()) {
-    void* const memory =
-        mmap(nullptr, kReservationBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const memory = mmap(nullptr, kReservationBytes, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     WASMD_CHECK(memory != MAP_FAILED);
     memory_ = static_cast<uint8_t*>(memory);
     memory_context_.base = reinterpret_cast<std::byte*>(memory_);
@@ -302,7 +316,8 @@ void CodeHarness::Load(const baseline::CpuFeatures& features) {
   func_refs_ = std::vector<FuncRef>(count);
   type_ids_.resize(module_->types.size());
   for (uint32_t i = 0; i < type_ids_.size(); ++i) {
-    type_ids_[i] = static_cast<uint32_t>(std::ranges::find(module_->types, module_->types[i]) - module_->types.begin());
+    type_ids_[i] = static_cast<uint32_t>(std::ranges::find(module_->types, module_->types[i]) -
+                                         module_->types.begin());
   }
   for (uint32_t i = 0; i < count; ++i) {
     func_table_[i] = code_ + code_offsets_[i];
@@ -330,7 +345,8 @@ void CodeHarness::Load(const baseline::CpuFeatures& features) {
   }
   for (const DataSegment& segment : module_->datas) {
     if (segment.is_active) {
-      std::memcpy(memory_ + segment.offset.bits, bytes_.data() + segment.bytes_offset, segment.bytes_size);
+      std::memcpy(memory_ + segment.offset.bits, bytes_.data() + segment.bytes_offset,
+                  segment.bytes_size);
     }
   }
   imported_globals_.resize(module_->globals.size());
@@ -374,7 +390,8 @@ uint64_t& CodeHarness::global(uint32_t index) {
 
 CallResult CodeHarness::Call(std::string_view name, const std::vector<uint64_t>& args) {
   const auto found = std::ranges::find(module_->exports, name, &Export::name);
-  WASMD_CHECK(found != module_->exports.end() && found->kind == ExternKind::kFunc, "no such export");
+  WASMD_CHECK(found != module_->exports.end() && found->kind == ExternKind::kFunc,
+              "no such export");
   return Call(found->index, args);
 }
 
@@ -393,7 +410,8 @@ CallResult CodeHarness::Call(uint32_t index, const std::vector<uint64_t>& args) 
         break;
       case ValueLocation::Kind::kFloatReg:
         // What is above an f32 is undefined: poison it.
-        regs.xmm[at.index] = type.params[i] == ValType::kF32 ? args[i] | 0xdeadbeef00000000 : args[i];
+        regs.xmm[at.index] =
+            type.params[i] == ValType::kF32 ? args[i] | 0xdeadbeef00000000 : args[i];
         break;
       case ValueLocation::Kind::kOverflow:
         store_->overflow[at.index].lo = args[i];
@@ -407,7 +425,8 @@ CallResult CodeHarness::Call(uint32_t index, const std::vector<uint64_t>& args) 
   result.trap = static_cast<TrapCode>(wasmd_test_enter(code_ + code_offsets_[index], &regs));
   if (result.trap != TrapCode::kNone) {
     for (uint32_t i = module_->imported_funcs; i < compiled_.size(); ++i) {
-      const uint64_t offset = wasmd_test_trap_site - std::bit_cast<uint64_t>(code_ + code_offsets_[i]);
+      const uint64_t offset =
+          wasmd_test_trap_site - std::bit_cast<uint64_t>(code_ + code_offsets_[i]);
       const auto site = std::ranges::find(compiled_[i].sites, offset, &CodeSite::pc_offset);
       if (offset < compiled_[i].code.size() && site != compiled_[i].sites.end()) {
         WASMD_CHECK(static_cast<TrapCode>(site->trap) == result.trap, "the site says what traps");

@@ -1,5 +1,6 @@
-// CodeHarness: compiles a module with the baseline compiler and runs its functions, with nothing of the runtime: contexts are put
-// together by hand, code lies in one writable and executable mapping, memory is a reservation of 8 GiB, traps arrive as values.
+// CodeHarness: compiles a module with the baseline compiler and runs its functions, with nothing of
+// the runtime: contexts are put together by hand, code lies in one writable and executable mapping,
+// memory is a reservation of 8 GiB, traps arrive as values.
 //
 // So a wrong result here is the compiler's. Single-thread; one call at a time.
 #ifndef WASMD_TESTS_UNIT_ENGINE_COMPILE_CODE_HARNESS_H_
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "engine/abi/instance_context.h"
 #include "engine/compile/baseline/machine.h"
 #include "engine/compile/compiler.h"
@@ -23,16 +25,26 @@
 namespace wasmd::engine {
 
 // Bits of a value, as in a register.
-inline uint64_t I32(int32_t value) { return static_cast<uint32_t>(value); }
-inline uint64_t I64(int64_t value) { return static_cast<uint64_t>(value); }
-inline uint64_t F32(float value) { return std::bit_cast<uint32_t>(value); }
-inline uint64_t F64(double value) { return std::bit_cast<uint64_t>(value); }
+inline uint64_t I32(int32_t value) {
+  return static_cast<uint32_t>(value);
+}
+inline uint64_t I64(int64_t value) {
+  return static_cast<uint64_t>(value);
+}
+inline uint64_t F32(float value) {
+  return std::bit_cast<uint32_t>(value);
+}
+inline uint64_t F64(double value) {
+  return std::bit_cast<uint64_t>(value);
+}
 
 struct CallResult {
   TrapCode trap = TrapCode::kNone;
   std::vector<uint64_t> values;  // i32 and f32 zero-extended.
   uint32_t wasm_offset = 0;      // Of the trap.
-  friend bool operator==(const CallResult& a, const CallResult& b) { return a.trap == b.trap && a.values == b.values; }
+  friend bool operator==(const CallResult& a, const CallResult& b) {
+    return a.trap == b.trap && a.values == b.values;
+  }
 };
 void PrintTo(const CallResult& result, std::ostream* out);
 
@@ -42,9 +54,12 @@ CallResult TrapsWith(TrapCode trap);
 
 class CodeHarness {
  public:
-  // Aborts where the text does not parse or a function does not compile. A module without a memory has none.
-  explicit CodeHarness(std::string_view wat, const baseline::CpuFeatures& features = baseline::CpuFeatures::Host());
-  explicit CodeHarness(const Bytes& wasm, const baseline::CpuFeatures& features = baseline::CpuFeatures::Host());
+  // Aborts where the text does not parse or a function does not compile. A module without a memory
+  // has none.
+  explicit CodeHarness(std::string_view wat,
+                       const baseline::CpuFeatures& features = baseline::CpuFeatures::Host());
+  explicit CodeHarness(const Bytes& wasm,
+                       const baseline::CpuFeatures& features = baseline::CpuFeatures::Host());
   ~CodeHarness();
   CodeHarness(const CodeHarness&) = delete;
   CodeHarness& operator=(const CodeHarness&) = delete;

@@ -100,9 +100,11 @@ TEST(ControlTest, BranchTableOfEverySize) {
     }
     text += "(local.get 2)))";
     CodeHarness code(text);
-    for (const uint32_t index : {0u, 1u, 2u, 3u, 4u, 5u, 16u, 17u, 18u, 0x7fff'ffffu, 0xffff'ffffu}) {
+    for (const uint32_t index :
+         {0u, 1u, 2u, 3u, 4u, 5u, 16u, 17u, 18u, 0x7fff'ffffu, 0xffff'ffffu}) {
       const uint32_t target = std::min(index, count);
-      EXPECT_EQ(code.Call("f", {index, I32(7)}), Returns({8 + 100 * (count + 1 - target)})) << count << " " << index;
+      EXPECT_EQ(code.Call("f", {index, I32(7)}), Returns({8 + 100 * (count + 1 - target)}))
+          << count << " " << index;
     }
   }
 }
@@ -131,7 +133,8 @@ TEST(ControlTest, BranchTableWithValuesLoopsAndReturn) {
 }
 
 TEST(ControlTest, ManyParametersAndResults) {
-  // 20 of each class: most travel in overflow cells. The callee returns them reversed, the caller checks.
+  // 20 of each class: most travel in overflow cells. The callee returns them reversed, the caller
+  // checks.
   std::string params;
   std::string results;
   std::string gets;
@@ -150,9 +153,10 @@ TEST(ControlTest, ManyParametersAndResults) {
     take += "(local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 3))))";
     take += "(local.set $float (f32.add (f32.mul (local.get $float) (f32.const 0.5))))";
   }
-  CodeHarness code("(module (func $reverse (export \"reverse\") (param" + params + ") (result" + results + ")" + gets +
-                   ") (func (export \"f\") (result i64 f32) (local $sum i64) (local $float f32)" + args +
-                   "(call $reverse)" + take + "(local.get $sum) (local.get $float)))");
+  CodeHarness code("(module (func $reverse (export \"reverse\") (param" + params + ") (result" +
+                   results + ")" + gets +
+                   ") (func (export \"f\") (result i64 f32) (local $sum i64) (local $float f32)" +
+                   args + "(call $reverse)" + take + "(local.get $sum) (local.get $float)))");
   uint64_t sum = 0;
   float value = 0;
   for (int i = 0; i < 20; ++i) {
@@ -271,7 +275,8 @@ TEST(ControlTest, LargeFrameIsCheckedBeforeItIsEntered) {
     }
     text += ")";
     for (int i = 1; i <= 20'000; ++i) {
-      text += "(local.set " + std::to_string(i) + " (i64.add (local.get 0) (i64.const " + std::to_string(i) + ")))";
+      text += "(local.set " + std::to_string(i) + " (i64.add (local.get 0) (i64.const " +
+              std::to_string(i) + ")))";
     }
     text += calls ? "(local.set 0 (call $id (local.get 0)))" : "";
     for (int i = 1; i <= 20'000; ++i) {
@@ -399,12 +404,13 @@ TEST(ControlTest, ManyFloatsUnderPressure) {
   for (int i = 0; i < 24; ++i) {
     locals += " f64";
     const std::string n = std::to_string(i + 1);
-    body += "(local.set " + n + " (f64.add (local.get " + n + ") (f64.convert_i32_u (i32.add (local.get 0) (i32.const " +
-            n + ")))))";
+    body += "(local.set " + n + " (f64.add (local.get " + n +
+            ") (f64.convert_i32_u (i32.add (local.get 0) (i32.const " + n + ")))))";
     sum = "(f64.add " + sum + "(local.get " + n + "))";
   }
-  CodeHarness code("(module (func (export \"f\") (param i32) (result f64) (local" + locals + ") (loop $again " + body +
-                   "(br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))" + sum + "))");
+  CodeHarness code(
+      "(module (func (export \"f\") (param i32) (result f64) (local" + locals + ") (loop $again " +
+      body + "(br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))" + sum + "))");
   // 24 sums of i + n for i = 10 … 1.
   double expected = 0;
   for (int n = 1; n <= 24; ++n) {

@@ -1,5 +1,6 @@
-// Functions at the limits: compiling them takes time and memory linear in their size, never recursion, and what is too much is an
-// error. ctest's timeout is the bound on time: a quadratic step anywhere here takes minutes.
+// Functions at the limits: compiling them takes time and memory linear in their size, never
+// recursion, and what is too much is an error. ctest's timeout is the bound on time: a quadratic
+// step anywhere here takes minutes.
 #include <string>
 
 #include <gtest/gtest.h>
@@ -32,14 +33,20 @@ absl::Status Compile(const Bytes& wasm, CompiledFunction& out) {
   return NewBaselineCompiler(*module, layout)->CompileFunction(module->imported_funcs, out);
 }
 
-Bytes LocalGroup(uint32_t count, uint8_t type) { return Concat({Leb(count), {type}}); }
+Bytes LocalGroup(uint32_t count, uint8_t type) {
+  return Concat({Leb(count), {type}});
+}
 
 TEST(ExtremeTest, ManyLocalsAndManyLabels) {
   // 50,000 locals, 100,000 blocks with a branch out of each, locals written in between.
   Bytes code;
   for (uint32_t i = 0; i < 100'000; ++i) {
     const uint32_t local = i * 7919 % 49'990;
-    Append(code, Concat({{0x02, 0x40, 0x20}, Leb(local), {0x0d, 0x00, 0x20, 0x00, 0x21}, Leb((local + 13) % 49'990), {0x0b}}));
+    Append(code, Concat({{0x02, 0x40, 0x20},
+                         Leb(local),
+                         {0x0d, 0x00, 0x20, 0x00, 0x21},
+                         Leb((local + 13) % 49'990),
+                         {0x0b}}));
   }
   code.push_back(0x0b);
   CompiledFunction out;
@@ -50,7 +57,11 @@ TEST(ExtremeTest, ManyLocalsAndLoops) {
   Bytes code;
   for (uint32_t i = 0; i < 50'000; ++i) {
     const uint32_t local = i * 7919 % 49'990;
-    Append(code, Concat({{0x03, 0x40, 0x20}, Leb(local), {0x22}, Leb((local + 13) % 49'990), {0x0d, 0x00, 0x0b}}));
+    Append(code, Concat({{0x03, 0x40, 0x20},
+                         Leb(local),
+                         {0x22},
+                         Leb((local + 13) % 49'990),
+                         {0x0d, 0x00, 0x0b}}));
   }
   code.push_back(0x0b);
   CompiledFunction out;
@@ -72,14 +83,16 @@ TEST(ExtremeTest, DeepNesting) {
     }
     Append(code, Repeat({0x0b}, depth + 1));
     CompiledFunction out;
-    EXPECT_TRUE(Compile(OneFunction({kI32Byte}, {}, code, {LocalGroup(5, kI32Byte)}), out).ok()) << int{block};
+    EXPECT_TRUE(Compile(OneFunction({kI32Byte}, {}, code, {LocalGroup(5, kI32Byte)}), out).ok())
+        << int{block};
   }
 }
 
 TEST(ExtremeTest, DeepOperandStackUnderBlocksAndCalls) {
   // Operands of every kind pile up while blocks and local writes go on above them.
   const size_t count = 150'000;
-  Bytes code = Repeat({0x20, 0x00, 0x41, 0x05, 0x20, 0x01, 0x45, 0x02, 0x40, 0x0b, 0x20, 0x00, 0x21, 0x01}, count);
+  Bytes code = Repeat(
+      {0x20, 0x00, 0x41, 0x05, 0x20, 0x01, 0x45, 0x02, 0x40, 0x0b, 0x20, 0x00, 0x21, 0x01}, count);
   Append(code, Repeat({0x1a, 0x1a, 0x1a}, count));
   code.push_back(0x0b);
   CompiledFunction out;
@@ -87,7 +100,8 @@ TEST(ExtremeTest, DeepOperandStackUnderBlocksAndCalls) {
 }
 
 TEST(ExtremeTest, PendingReferencesToEveryLocal) {
-  // Every local is on the operand stack when it is written: each of its entries has to be found without a search.
+  // Every local is on the operand stack when it is written: each of its entries has to be found
+  // without a search.
   Bytes code;
   for (uint32_t i = 0; i < 40'000; ++i) {
     Append(code, Concat({{0x20}, Leb(i)}));
@@ -136,12 +150,14 @@ TEST(ExtremeTest, LargestBody) {
   Bytes code = Repeat(unit, kMaxFuncBodyBytes / unit.size() - 10);
   Append(code, {0x20, 0x01, 0x0b});
   CompiledFunction out;
-  EXPECT_TRUE(Compile(OneFunction({kI32Byte}, {kI32Byte}, code, {LocalGroup(1, kI32Byte)}), out).ok());
+  EXPECT_TRUE(
+      Compile(OneFunction({kI32Byte}, {kI32Byte}, code, {LocalGroup(1, kI32Byte)}), out).ok());
   EXPECT_GT(out.code.size(), kMaxFuncBodyBytes / 4);
 }
 
 TEST(ExtremeTest, ResultsMultipliedByBranchesAreBounded) {
-  // Each two-byte branch copies a thousand results down by one: more code than one function may have.
+  // Each two-byte branch copies a thousand results down by one: more code than one function may
+  // have.
   Bytes many(999, 0x7e);
   Bytes code = {0x02, 0x01, 0x20, 0x00};
   for (uint32_t i = 0; i < 999; ++i) {
@@ -149,7 +165,8 @@ TEST(ExtremeTest, ResultsMultipliedByBranchesAreBounded) {
   }
   Append(code, Repeat({0x20, 0x00, 0x0d, 0x00}, 200'000));
   Append(code, {0x0f, 0x0b, 0x0f, 0x0b});
-  // The block's results lie above the parameter copy, so every edge moves all of them; `return` needs them on top.
+  // The block's results lie above the parameter copy, so every edge moves all of them; `return`
+  // needs them on top.
   Bytes body;
   Append(body, code);
   const Bytes wasm = WasmModule({
@@ -183,9 +200,10 @@ TEST(ExtremeTest, InvalidBodiesAreErrors) {
 }
 
 TEST(ExtremeTest, EveryPrefixOfABodyIsRefused) {
-  const Bytes code = {0x03, 0x40, 0x20, 0x00, 0x04, 0x7f, 0x20, 0x00, 0x28, 0x02, 0x08, 0x05, 0x41, 0x7f, 0x0b, 0x22,
-                      0x00, 0x41, 0x01, 0x6a, 0x0d, 0x00, 0x02, 0x40, 0x20, 0x00, 0x0e, 0x02, 0x00, 0x01, 0x00, 0x0b,
-                      0x0b, 0x44, 0,    0,    0,    0,    0,    0,    0xf0, 0x3f, 0xfc, 0x06, 0xa7, 0x1a, 0x0b};
+  const Bytes code = {0x03, 0x40, 0x20, 0x00, 0x04, 0x7f, 0x20, 0x00, 0x28, 0x02, 0x08, 0x05,
+                      0x41, 0x7f, 0x0b, 0x22, 0x00, 0x41, 0x01, 0x6a, 0x0d, 0x00, 0x02, 0x40,
+                      0x20, 0x00, 0x0e, 0x02, 0x00, 0x01, 0x00, 0x0b, 0x0b, 0x44, 0,    0,
+                      0,    0,    0,    0,    0xf0, 0x3f, 0xfc, 0x06, 0xa7, 0x1a, 0x0b};
   CompiledFunction out;
   ASSERT_TRUE(Compile(OneFunction({kI32Byte}, {}, code), out).ok());
   for (size_t size = 0; size < code.size(); ++size) {

@@ -1,5 +1,6 @@
-// Every numeric instruction against plain C++, on edge values, with its operands from everywhere a baseline compiler may find
-// them and its result going to everywhere it treats specially; with all the CPU's instructions and with none.
+// Every numeric instruction against plain C++, on edge values, with its operands from everywhere a
+// baseline compiler may find them and its result going to everywhere it treats specially; with all
+// the CPU's instructions and with none.
 #include <algorithm>
 #include <map>
 #include <string>
@@ -54,7 +55,7 @@ namespace {
 
 // Where an operand comes from.
 enum class Source { kParam, kLastParam, kConst, kTemp, kSlot, kLocalSlot, kLoad };
-constexpr Source kSources[] = {Source::kParam, Source::kLastParam, Source::kConst,    Source::kTemp,
+constexpr Source kSources[] = {Source::kParam, Source::kLastParam, Source::kConst, Source::kTemp,
                                Source::kSlot,  Source::kLocalSlot, Source::kLoad};
 // What becomes of the result.
 enum class Use { kReturn, kSetOwnOperand, kSetOther, kTee, kIf, kBrIf, kSelect, kEqz };
@@ -64,35 +65,146 @@ constexpr Use kUses[] = {Use::kReturn, Use::kSetOwnOperand, Use::kSetOther, Use:
 const std::vector<uint64_t>& Samples(char type) {
   static const auto& samples = *new std::map<char, std::vector<uint64_t>>{
       {'i',
-       {0, 1, 2, 3, 7, 8, 10, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff'ffff,
-        0x8000'0000, 0x8000'0001, 0xffff'ffff, 0xffff'fffe, 0xdead'beef, 0x0123'4567, 641, 1'000'000'007, 0xffff'fff6}},
+       {0,
+        1,
+        2,
+        3,
+        7,
+        8,
+        10,
+        31,
+        32,
+        33,
+        63,
+        64,
+        127,
+        128,
+        255,
+        256,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x10000,
+        0x7fff'ffff,
+        0x8000'0000,
+        0x8000'0001,
+        0xffff'ffff,
+        0xffff'fffe,
+        0xdead'beef,
+        0x0123'4567,
+        641,
+        1'000'000'007,
+        0xffff'fff6}},
       {'l',
-       {0, 1, 2, 3, 5, 31, 32, 63, 64, 65, 127, 128, 255, 0xffff, 0x7fff'ffff, 0x8000'0000, 0xffff'ffff, 0x1'0000'0000,
-        0x7fff'ffff'ffff'ffff, 0x8000'0000'0000'0000, 0x8000'0000'0000'0001, 0xffff'ffff'ffff'ffff,
-        0xffff'ffff'8000'0000, 0xffff'ffff'7fff'ffff, 0xdead'beef'0123'4567, 0x0020'0000'0000'0001,
+       {0,
+        1,
+        2,
+        3,
+        5,
+        31,
+        32,
+        63,
+        64,
+        65,
+        127,
+        128,
+        255,
+        0xffff,
+        0x7fff'ffff,
+        0x8000'0000,
+        0xffff'ffff,
+        0x1'0000'0000,
+        0x7fff'ffff'ffff'ffff,
+        0x8000'0000'0000'0000,
+        0x8000'0000'0000'0001,
+        0xffff'ffff'ffff'ffff,
+        0xffff'ffff'8000'0000,
+        0xffff'ffff'7fff'ffff,
+        0xdead'beef'0123'4567,
+        0x0020'0000'0000'0001,
         0x8000'0000'0000'0401}},
       {'f',
-       {F32(0), F32(-0.f), F32(1), F32(-1), F32(0.5f), F32(-0.5f), F32(1.5f), F32(2.5f), F32(-2.5f), F32(-0.99999f),
-        F32(2147483648.f), F32(-2147483648.f), F32(-2147483904.f), F32(2147483520.f), F32(4294967296.f),
-        F32(4294967040.f), F32(9223372036854775808.f), F32(-9223372036854775808.f), F32(9223371487098961920.f),
-        F32(18446744073709551616.f), F32(18446742974197923840.f), F32(-9223373136366403584.f), F32(1e-45f),
-        F32(3.4e38f), 0x7f80'0000, 0xff80'0000, 0x7fc0'0000, 0xffc0'0000, 0x7fa0'0000, 0xff80'0001, 0x7fff'ffff,
+       {F32(0),
+        F32(-0.f),
+        F32(1),
+        F32(-1),
+        F32(0.5f),
+        F32(-0.5f),
+        F32(1.5f),
+        F32(2.5f),
+        F32(-2.5f),
+        F32(-0.99999f),
+        F32(2147483648.f),
+        F32(-2147483648.f),
+        F32(-2147483904.f),
+        F32(2147483520.f),
+        F32(4294967296.f),
+        F32(4294967040.f),
+        F32(9223372036854775808.f),
+        F32(-9223372036854775808.f),
+        F32(9223371487098961920.f),
+        F32(18446744073709551616.f),
+        F32(18446742974197923840.f),
+        F32(-9223373136366403584.f),
+        F32(1e-45f),
+        F32(3.4e38f),
+        0x7f80'0000,
+        0xff80'0000,
+        0x7fc0'0000,
+        0xffc0'0000,
+        0x7fa0'0000,
+        0xff80'0001,
+        0x7fff'ffff,
         F32(3.14159f)}},
       {'d',
-       {F64(0), F64(-0.0), F64(1), F64(-1), F64(0.5), F64(-0.5), F64(1.5), F64(2.5), F64(-2.5), F64(-0.9999999999),
-        F64(2147483647), F64(2147483648), F64(2147483647.9), F64(-2147483648), F64(-2147483648.9), F64(-2147483649),
-        F64(4294967295), F64(4294967295.9), F64(4294967296), F64(9223372036854775808.0), F64(-9223372036854775808.0),
-        F64(9223372036854774784.0), F64(18446744073709551616.0), F64(18446744073709549568.0),
-        F64(-9223372036854777856.0), F64(5e-324), F64(1.7e308), 0x7ff0'0000'0000'0000, 0xfff0'0000'0000'0000,
-        0x7ff8'0000'0000'0000, 0xfff8'0000'0000'0000, 0x7ff4'0000'0000'0000, 0xfff0'0000'0000'0001,
-        0x7fff'ffff'ffff'ffff, F64(3.141592653589793)}},
+       {F64(0),
+        F64(-0.0),
+        F64(1),
+        F64(-1),
+        F64(0.5),
+        F64(-0.5),
+        F64(1.5),
+        F64(2.5),
+        F64(-2.5),
+        F64(-0.9999999999),
+        F64(2147483647),
+        F64(2147483648),
+        F64(2147483647.9),
+        F64(-2147483648),
+        F64(-2147483648.9),
+        F64(-2147483649),
+        F64(4294967295),
+        F64(4294967295.9),
+        F64(4294967296),
+        F64(9223372036854775808.0),
+        F64(-9223372036854775808.0),
+        F64(9223372036854774784.0),
+        F64(18446744073709551616.0),
+        F64(18446744073709549568.0),
+        F64(-9223372036854777856.0),
+        F64(5e-324),
+        F64(1.7e308),
+        0x7ff0'0000'0000'0000,
+        0xfff0'0000'0000'0000,
+        0x7ff8'0000'0000'0000,
+        0xfff8'0000'0000'0000,
+        0x7ff4'0000'0000'0000,
+        0xfff0'0000'0000'0001,
+        0x7fff'ffff'ffff'ffff,
+        F64(3.141592653589793)}},
   };
   return samples.at(type);
 }
 
-uint8_t TypeByte(char type) { return type == 'i' ? 0x7f : type == 'l' ? 0x7e : type == 'f' ? 0x7d : 0x7c; }
-uint8_t LoadByte(char type) { return type == 'i' ? 0x28 : type == 'l' ? 0x29 : type == 'f' ? 0x2a : 0x2b; }
-uint8_t StoreByte(char type) { return type == 'i' ? 0x36 : type == 'l' ? 0x37 : type == 'f' ? 0x38 : 0x39; }
+uint8_t TypeByte(char type) {
+  return type == 'i' ? 0x7f : type == 'l' ? 0x7e : type == 'f' ? 0x7d : 0x7c;
+}
+uint8_t LoadByte(char type) {
+  return type == 'i' ? 0x28 : type == 'l' ? 0x29 : type == 'f' ? 0x2a : 0x2b;
+}
+uint8_t StoreByte(char type) {
+  return type == 'i' ? 0x36 : type == 'l' ? 0x37 : type == 'f' ? 0x38 : 0x39;
+}
 uint32_t GlobalOf(char type, uint32_t operand) {
   return operand * 4 + (type == 'i' ? 0 : type == 'l' ? 1 : type == 'f' ? 2 : 3);
 }
@@ -126,7 +238,8 @@ struct Shape {
   uint64_t const_b = 0;
 };
 
-// What a module's functions share: types, an import that destroys registers, globals for temporaries, memory for loads.
+// What a module's functions share: types, an import that destroys registers, globals for
+// temporaries, memory for loads.
 class NumericTest : public testing::TestWithParam<OpcodeInfo> {
  protected:
   void Run(const baseline::CpuFeatures& features);
@@ -155,7 +268,9 @@ Bytes NumericTest::Function(const Shape& shape) const {
         add({0x20, static_cast<uint8_t>(i), 0x24, static_cast<uint8_t>(GlobalOf(type(i), i))});
         break;
       case Source::kLoad:
-        add(Concat({{0x41, static_cast<uint8_t>(i * 8), 0x20, static_cast<uint8_t>(i), StoreByte(type(i)), 0x00}, Leb(32)}));
+        add(Concat({{0x41, static_cast<uint8_t>(i * 8), 0x20, static_cast<uint8_t>(i),
+                     StoreByte(type(i)), 0x00},
+                    Leb(32)}));
         break;
       case Source::kLocalSlot:
         calls_first = true;
@@ -237,7 +352,8 @@ Bytes NumericTest::Function(const Shape& shape) const {
 void NumericTest::Run(const baseline::CpuFeatures& features) {
   std::vector<Shape> shapes;
   const bool is_binary = operands() == 2;
-  // All constants where the result is returned; elsewhere a few, and not beside operands from the less usual places.
+  // All constants where the result is returned; elsewhere a few, and not beside operands from the
+  // less usual places.
   const auto constants = [&](size_t operand, Source source, Use use) {
     if (source != Source::kConst) {
       return std::vector<uint64_t>{0};
@@ -249,13 +365,16 @@ void NumericTest::Run(const baseline::CpuFeatures& features) {
     for (const Source b : is_binary ? std::vector<Source>(std::begin(kSources), std::end(kSources))
                                     : std::vector<Source>{Source::kParam}) {
       for (const Use use : kUses) {
-        const bool is_condition = use == Use::kIf || use == Use::kBrIf || use == Use::kSelect || use == Use::kEqz;
-        if ((is_condition && result() != 'i') || (use == Use::kSetOwnOperand && result() != type(0)) ||
+        const bool is_condition =
+            use == Use::kIf || use == Use::kBrIf || use == Use::kSelect || use == Use::kEqz;
+        if ((is_condition && result() != 'i') ||
+            (use == Use::kSetOwnOperand && result() != type(0)) ||
             (a == Source::kConst && is_binary && b == Source::kConst)) {
           continue;
         }
         for (const uint64_t const_a : constants(0, a, use)) {
-          for (const uint64_t const_b : constants(is_binary ? 1 : 0, is_binary ? b : Source::kParam, use)) {
+          for (const uint64_t const_b :
+               constants(is_binary ? 1 : 0, is_binary ? b : Source::kParam, use)) {
             shapes.push_back({a, b, use, const_a, const_b});
           }
         }
@@ -280,15 +399,16 @@ void NumericTest::Run(const baseline::CpuFeatures& features) {
     functions.push_back(Leb(1));
     bodies.push_back(Function(shape));
   }
-  CodeHarness code(WasmModule({
-                       Section(1, Vec(types)),
-                       Section(2, Vec({Concat({NameBytes("m"), NameBytes("clobber"), {0x00, 0x00}})})),
-                       Section(3, Vec(functions)),
-                       Section(5, Vec({{0x00, 0x01}})),
-                       Section(6, Vec(globals)),
-                       Section(10, Vec(bodies)),
-                   }),
-                   features);
+  CodeHarness code(
+      WasmModule({
+          Section(1, Vec(types)),
+          Section(2, Vec({Concat({NameBytes("m"), NameBytes("clobber"), {0x00, 0x00}})})),
+          Section(3, Vec(functions)),
+          Section(5, Vec({{0x00, 0x01}})),
+          Section(6, Vec(globals)),
+          Section(10, Vec(bodies)),
+      }),
+      features);
   code.SetImport(0, std::bit_cast<const void*>(&wasmd_test_clobber), nullptr);
   int failures = 0;
   // Of the other uses a fifth of the pairs each, another fifth in each function.
@@ -296,7 +416,8 @@ void NumericTest::Run(const baseline::CpuFeatures& features) {
   for (size_t f = 0; f < shapes.size() && failures < 3; ++f) {
     const Shape& shape = shapes[f];
     const auto index = static_cast<uint32_t>(f + 1);
-    const auto& as = shape.a == Source::kConst ? std::vector<uint64_t>{shape.const_a} : Samples(type(0));
+    const auto& as =
+        shape.a == Source::kConst ? std::vector<uint64_t>{shape.const_a} : Samples(type(0));
     const auto& bs = !is_binary                  ? std::vector<uint64_t>{0}
                      : shape.b == Source::kConst ? std::vector<uint64_t>{shape.const_b}
                                                  : Samples(type(1));
@@ -336,10 +457,11 @@ void NumericTest::Run(const baseline::CpuFeatures& features) {
         }
         if (!ok) {
           ++failures;
-          ADD_FAILURE() << info().text << " of 0x" << std::hex << a << ", 0x" << b << " is " << testing::PrintToString(got)
-                        << ", expected 0x" << expected.bits << " " << ToString(expected.trap) << std::dec << "; operands "
-                        << static_cast<int>(shape.a) << ", " << static_cast<int>(shape.b) << ", use "
-                        << static_cast<int>(shape.use) << ", function " << f;
+          ADD_FAILURE() << info().text << " of 0x" << std::hex << a << ", 0x" << b << " is "
+                        << testing::PrintToString(got) << ", expected 0x" << expected.bits << " "
+                        << ToString(expected.trap) << std::dec << "; operands "
+                        << static_cast<int>(shape.a) << ", " << static_cast<int>(shape.b)
+                        << ", use " << static_cast<int>(shape.use) << ", function " << f;
           break;
         }
       }
@@ -347,24 +469,30 @@ void NumericTest::Run(const baseline::CpuFeatures& features) {
   }
 }
 
-TEST_P(NumericTest, EqualsReference) { Run(baseline::CpuFeatures::Host()); }
-TEST_P(NumericTest, EqualsReferenceOnOldCpu) { Run({}); }
+TEST_P(NumericTest, EqualsReference) {
+  Run(baseline::CpuFeatures::Host());
+}
+TEST_P(NumericTest, EqualsReferenceOnOldCpu) {
+  Run({});
+}
 
 std::vector<OpcodeInfo> NumericOpcodes() {
   std::vector<OpcodeInfo> infos;
   for (const OpcodeInfo& info : kOpcodes) {
-    if (info.immediate == Immediate::kNone && info.sig.size() >= 3 && info.sig[0] != ':' && info.sig.back() != ':') {
+    if (info.immediate == Immediate::kNone && info.sig.size() >= 3 && info.sig[0] != ':' &&
+        info.sig.back() != ':') {
       infos.push_back(info);
     }
   }
   return infos;
 }
 
-INSTANTIATE_TEST_SUITE_P(AllNumeric, NumericTest, testing::ValuesIn(NumericOpcodes()), [](const auto& test) {
-  std::string name(test.param.text);
-  std::ranges::replace(name, '.', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(AllNumeric, NumericTest, testing::ValuesIn(NumericOpcodes()),
+                         [](const auto& test) {
+                           std::string name(test.param.text);
+                           std::ranges::replace(name, '.', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace wasmd::engine

@@ -14,14 +14,18 @@ namespace {
 constexpr char kTypes[] = {'i', 'l', 'f', 'd'};
 constexpr uint32_t kFuel = 60;
 
-uint8_t TypeByte(char type) { return type == 'i' ? 0x7f : type == 'l' ? 0x7e : type == 'f' ? 0x7d : 0x7c; }
+uint8_t TypeByte(char type) {
+  return type == 'i' ? 0x7f : type == 'l' ? 0x7e : type == 'f' ? 0x7d : 0x7c;
+}
 
 bool IsNan(char type, uint64_t bits) {
   return type == 'f'   ? std::isnan(std::bit_cast<float>(static_cast<uint32_t>(bits)))
          : type == 'd' ? std::isnan(std::bit_cast<double>(bits))
                        : false;
 }
-uint64_t CanonicalNan(char type) { return type == 'f' ? 0x7fc0'0000 : 0x7ff8'0000'0000'0000; }
+uint64_t CanonicalNan(char type) {
+  return type == 'f' ? 0x7fc0'0000 : 0x7ff8'0000'0000'0000;
+}
 
 // Memory instructions: opcode, type, width in bytes, sign-extending.
 struct Access {
@@ -30,9 +34,10 @@ struct Access {
   uint32_t bytes;
   bool is_signed;
 };
-constexpr Access kLoads[] = {{0x28, 'i', 4, false}, {0x29, 'l', 8, false}, {0x2a, 'f', 4, false}, {0x2b, 'd', 8, false},
-                             {0x2c, 'i', 1, true},  {0x2d, 'i', 1, false}, {0x2e, 'i', 2, true},  {0x2f, 'i', 2, false},
-                             {0x30, 'l', 1, true},  {0x31, 'l', 1, false}, {0x32, 'l', 2, true},  {0x33, 'l', 2, false},
+constexpr Access kLoads[] = {{0x28, 'i', 4, false}, {0x29, 'l', 8, false}, {0x2a, 'f', 4, false},
+                             {0x2b, 'd', 8, false}, {0x2c, 'i', 1, true},  {0x2d, 'i', 1, false},
+                             {0x2e, 'i', 2, true},  {0x2f, 'i', 2, false}, {0x30, 'l', 1, true},
+                             {0x31, 'l', 1, false}, {0x32, 'l', 2, true},  {0x33, 'l', 2, false},
                              {0x34, 'l', 4, true},  {0x35, 'l', 4, false}};
 constexpr Access kStores[] = {{0x36, 'i', 4, false}, {0x37, 'l', 8, false}, {0x38, 'f', 4, false},
                               {0x39, 'd', 8, false}, {0x3a, 'i', 1, false}, {0x3b, 'i', 2, false},
@@ -105,10 +110,12 @@ class RandomProgram::Generator {
   }
 
   uint64_t Constant(char type) {
-    static constexpr uint64_t kInts[] = {0, 1, 2, 3, 4, 8, 16, 31, 32, 63, 255, 0xffff, 0x7fff'ffff, 0x8000'0000,
-                                         0xffff'ffff, 0xffff'fff0, 0x1234'5678};
-    static constexpr uint64_t kWides[] = {0x1'0000'0000, 0x7fff'ffff'ffff'ffff, uint64_t{1} << 63, UINT64_MAX,
-                                          UINT64_MAX - 5, 0x0123'4567'89ab'cdef};
+    static constexpr uint64_t kInts[] = {
+        0,  1,   2,      3,           4,           8,           16,          31,         32,
+        63, 255, 0xffff, 0x7fff'ffff, 0x8000'0000, 0xffff'ffff, 0xffff'fff0, 0x1234'5678};
+    static constexpr uint64_t kWides[] = {0x1'0000'0000,     0x7fff'ffff'ffff'ffff,
+                                          uint64_t{1} << 63, UINT64_MAX,
+                                          UINT64_MAX - 5,    0x0123'4567'89ab'cdef};
     static constexpr double kFloats[] = {0, -0.0, 1, -1.5, 2.5, 1e9, -3e9, 1e19, 1e-3, 123456.75};
     switch (type) {
       case 'i':
@@ -236,7 +243,8 @@ class RandomProgram::Generator {
     static const auto& infos = *new std::vector<OpcodeInfo>([] {
       std::vector<OpcodeInfo> found;
       for (const OpcodeInfo& info : kOpcodes) {
-        if (info.immediate == Immediate::kNone && info.sig.size() >= 3 && info.sig[0] != ':' && info.sig.back() != ':') {
+        if (info.immediate == Immediate::kNone && info.sig.size() >= 3 && info.sig[0] != ':' &&
+            info.sig.back() != ':') {
           found.push_back(info);
         }
       }
@@ -245,7 +253,8 @@ class RandomProgram::Generator {
     return infos;
   }
 
-  // The bits of a NaN are not determined, so what shows them is left out: reinterpretation, and copysign from one.
+  // The bits of a NaN are not determined, so what shows them is left out: reinterpretation, and
+  // copysign from one.
   static bool ShowsNan(const OpcodeInfo& info) {
     return info.op == Opcode::kI32ReinterpretF32 || info.op == Opcode::kI64ReinterpretF64 ||
            info.op == Opcode::kF32Copysign || info.op == Opcode::kF64Copysign;
@@ -411,7 +420,8 @@ class RandomProgram::Generator {
 
 class RandomProgram::Evaluator {
  public:
-  Evaluator(const RandomProgram& program, const std::vector<uint64_t>& args, std::vector<uint8_t>& memory, uint64_t& global)
+  Evaluator(const RandomProgram& program, const std::vector<uint64_t>& args,
+            std::vector<uint8_t>& memory, uint64_t& global)
       : program_(program), memory_(memory), global_(global), locals_(program.types_.size(), 0) {
     std::copy(args.begin(), args.end(), locals_.begin());
     locals_.back() = kFuel;
@@ -435,11 +445,13 @@ class RandomProgram::Evaluator {
 
  private:
   using Kind = Node::Kind;
-  // How a statement or expression ended: kNext, a branch to that many labels out, or kLeave (return or trap).
+  // How a statement or expression ended: kNext, a branch to that many labels out, or kLeave (return
+  // or trap).
   static constexpr int kNext = -1;
   static constexpr int kLeave = 1 << 20;
 
-  // One label further in is one less to go: `control` as seen from outside the label. kHere: it arrived.
+  // One label further in is one less to go: `control` as seen from outside the label. kHere: it
+  // arrived.
   static constexpr int kHere = -2;
   static int Out(int control) {
     if (control == kNext || control == kLeave) {
@@ -655,7 +667,8 @@ class RandomProgram::Evaluator {
         if (const int control = Evaluate(*node.children.back()); control != kNext) {
           return control;
         }
-        const size_t index = std::min<size_t>(static_cast<uint32_t>(value_), node.targets.size() - 1);
+        const size_t index =
+            std::min<size_t>(static_cast<uint32_t>(value_), node.targets.size() - 1);
         value_ = value;
         return static_cast<int>(node.targets[index]);
       }
@@ -674,8 +687,8 @@ class RandomProgram::Evaluator {
   TrapCode trap_ = TrapCode::kNone;
 };
 
-// Writes the tree as wasm. The statements stand in a block, which kReturn leaves (its depth is counted), so that the hash of the
-// locals is computed at one place.
+// Writes the tree as wasm. The statements stand in a block, which kReturn leaves (its depth is
+// counted), so that the hash of the locals is computed at one place.
 class RandomProgram::Writer {
  public:
   explicit Writer(const RandomProgram& program) : program_(program) {}
@@ -894,7 +907,8 @@ class RandomProgram::Writer {
   uint32_t depth_ = 0;  // Labels below the function's.
 };
 
-RandomProgram::RandomProgram(uint64_t seed, const RandomProgramOptions& options) : params_(options.params) {
+RandomProgram::RandomProgram(uint64_t seed, const RandomProgramOptions& options)
+    : params_(options.params) {
   std::mt19937_64 random(seed ^ 0x9e37'79b9'7f4a'7c15);
   for (uint32_t i = 0; i < options.params + options.locals; ++i) {
     types_.push_back(kTypes[random() % 100 < 75 ? random() % 2 : random() % 4]);
@@ -949,7 +963,8 @@ std::vector<uint64_t> RandomProgram::RandomArguments(uint64_t seed) const {
   return args;
 }
 
-RandomProgram::Outcome RandomProgram::Evaluate(const std::vector<uint64_t>& args, std::vector<uint8_t>& memory,
+RandomProgram::Outcome RandomProgram::Evaluate(const std::vector<uint64_t>& args,
+                                               std::vector<uint8_t>& memory,
                                                uint64_t& global) const {
   return Evaluator(*this, args, memory, global).Run();
 }

@@ -1,12 +1,14 @@
 // Random functions, compiled and evaluated: same result or trap, same memory, same global.
-// WASMD_RANDOM_PROGRAMS=N runs N of each kind instead of a few hundred; WASMD_RANDOM_SEED=S begins with seed S.
+// WASMD_RANDOM_PROGRAMS=N runs N of each kind instead of a few hundred; WASMD_RANDOM_SEED=S begins
+// with seed S.
+#include "tests/unit/engine/compile/random_program.h"
+
 #include <cstdlib>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "tests/unit/engine/compile/code_harness.h"
-#include "tests/unit/engine/compile/random_program.h"
 
 extern "C" void wasmd_test_import();
 // RandomProgram::Import, and then nothing is left of the registers.
@@ -48,7 +50,8 @@ TEST_P(RandomProgramTest, CompiledEqualsEvaluated) {
   int traps = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     const RandomProgram program(seed, GetParam().options);
-    CodeHarness code(program.Wasm(), GetParam().is_old_cpu ? baseline::CpuFeatures{} : baseline::CpuFeatures::Host());
+    CodeHarness code(program.Wasm(), GetParam().is_old_cpu ? baseline::CpuFeatures{}
+                                                           : baseline::CpuFeatures::Host());
     code.SetImport(0, std::bit_cast<const void*>(&wasmd_test_import), nullptr);
     std::vector<uint8_t> memory(RandomProgram::kMemoryBytes, 0);
     uint64_t global = 0;
@@ -62,7 +65,8 @@ TEST_P(RandomProgramTest, CompiledEqualsEvaluated) {
       } else {
         ASSERT_EQ(got, Returns({expected.result})) << "seed " << seed << " round " << round;
       }
-      ASSERT_TRUE(std::equal(memory.begin(), memory.end(), code.memory())) << "seed " << seed << " round " << round;
+      ASSERT_TRUE(std::equal(memory.begin(), memory.end(), code.memory()))
+          << "seed " << seed << " round " << round;
       ASSERT_EQ(global, code.global(0)) << "seed " << seed << " round " << round;
     }
   }
@@ -72,12 +76,13 @@ TEST_P(RandomProgramTest, CompiledEqualsEvaluated) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, RandomProgramTest,
-    testing::Values(Kind{"Small", {.params = 2, .locals = 2, .statements = 8, .max_depth = 3}},
-                    Kind{"Medium", {.params = 3, .locals = 8, .statements = 40, .max_depth = 4}},
-                    Kind{"ManyLocals", {.params = 16, .locals = 30, .statements = 60, .max_depth = 4}},
-                    Kind{"HugeLocals", {.params = 5, .locals = 300, .statements = 80, .max_depth = 3}},
-                    Kind{"DeepExpressions", {.params = 4, .locals = 10, .statements = 12, .max_depth = 7}},
-                    Kind{"MediumOnOldCpu", {.params = 3, .locals = 8, .statements = 40, .max_depth = 4}, true}),
+    testing::Values(
+        Kind{"Small", {.params = 2, .locals = 2, .statements = 8, .max_depth = 3}},
+        Kind{"Medium", {.params = 3, .locals = 8, .statements = 40, .max_depth = 4}},
+        Kind{"ManyLocals", {.params = 16, .locals = 30, .statements = 60, .max_depth = 4}},
+        Kind{"HugeLocals", {.params = 5, .locals = 300, .statements = 80, .max_depth = 3}},
+        Kind{"DeepExpressions", {.params = 4, .locals = 10, .statements = 12, .max_depth = 7}},
+        Kind{"MediumOnOldCpu", {.params = 3, .locals = 8, .statements = 40, .max_depth = 4}, true}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -41,10 +41,41 @@ Reference Result(T value) {
     return {TrapCode::kNone, BitsOf(value), false};
   }
 }
-Reference Trap(TrapCode code) { return {code, 0, false}; }
+Reference Trap(TrapCode code) {
+  return {code, 0, false};
+}
 
-enum class IntOp { kEqz, kEq, kNe, kLtS, kLtU, kGtS, kGtU, kLeS, kLeU, kGeS, kGeU, kClz, kCtz, kPopcnt, kAdd, kSub,
-                   kMul, kDivS, kDivU, kRemS, kRemU, kAnd, kOr, kXor, kShl, kShrS, kShrU, kRotl, kRotr };
+enum class IntOp {
+  kEqz,
+  kEq,
+  kNe,
+  kLtS,
+  kLtU,
+  kGtS,
+  kGtU,
+  kLeS,
+  kLeU,
+  kGeS,
+  kGeU,
+  kClz,
+  kCtz,
+  kPopcnt,
+  kAdd,
+  kSub,
+  kMul,
+  kDivS,
+  kDivU,
+  kRemS,
+  kRemU,
+  kAnd,
+  kOr,
+  kXor,
+  kShl,
+  kShrS,
+  kShrU,
+  kRotl,
+  kRotr
+};
 
 template <std::unsigned_integral U>
 Reference Integer(IntOp op, U a, U b) {
@@ -126,8 +157,28 @@ Reference Integer(IntOp op, U a, U b) {
   WASMD_UNREACHABLE();
 }
 
-enum class FloatOp { kEq, kNe, kLt, kGt, kLe, kGe, kAbs, kNeg, kCeil, kFloor, kTrunc, kNearest, kSqrt, kAdd, kSub, kMul,
-                     kDiv, kMin, kMax, kCopysign };
+enum class FloatOp {
+  kEq,
+  kNe,
+  kLt,
+  kGt,
+  kLe,
+  kGe,
+  kAbs,
+  kNeg,
+  kCeil,
+  kFloor,
+  kTrunc,
+  kNearest,
+  kSqrt,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kMin,
+  kMax,
+  kCopysign
+};
 
 template <std::floating_point F>
 Reference Float(FloatOp op, uint64_t a_bits, uint64_t b_bits) {
@@ -211,10 +262,10 @@ Reference Truncate(uint64_t bits, bool saturates) {
 
 Reference EvaluateReference(Opcode op, uint64_t a, uint64_t b) {
   switch (op) {
-#define INT_CASE(name)                                                                        \
-  case Opcode::kI32##name:                                                                    \
+#define INT_CASE(name)                                                                            \
+  case Opcode::kI32##name:                                                                        \
     return Integer<uint32_t>(IntOp::k##name, static_cast<uint32_t>(a), static_cast<uint32_t>(b)); \
-  case Opcode::kI64##name:                                                                    \
+  case Opcode::kI64##name:                                                                        \
     return Integer<uint64_t>(IntOp::k##name, a, b);
     INT_CASE(Eqz)
     INT_CASE(Eq)
@@ -246,10 +297,10 @@ Reference EvaluateReference(Opcode op, uint64_t a, uint64_t b) {
     INT_CASE(Rotl)
     INT_CASE(Rotr)
 #undef INT_CASE
-#define FLOAT_CASE(name)                             \
-  case Opcode::kF32##name:                           \
-    return Float<float>(FloatOp::k##name, a, b);     \
-  case Opcode::kF64##name:                           \
+#define FLOAT_CASE(name)                         \
+  case Opcode::kF32##name:                       \
+    return Float<float>(FloatOp::k##name, a, b); \
+  case Opcode::kF64##name:                       \
     return Float<double>(FloatOp::k##name, a, b);
     FLOAT_CASE(Eq)
     FLOAT_CASE(Ne)
@@ -272,34 +323,34 @@ Reference EvaluateReference(Opcode op, uint64_t a, uint64_t b) {
     FLOAT_CASE(Max)
     FLOAT_CASE(Copysign)
 #undef FLOAT_CASE
-#define TRUNCATE_CASE(from, F)                             \
-  case Opcode::kI32Trunc##from##S:                         \
-    return Truncate<int32_t, F>(a, false);                 \
-  case Opcode::kI32Trunc##from##U:                         \
-    return Truncate<uint32_t, F>(a, false);                \
-  case Opcode::kI64Trunc##from##S:                         \
-    return Truncate<int64_t, F>(a, false);                 \
-  case Opcode::kI64Trunc##from##U:                         \
-    return Truncate<uint64_t, F>(a, false);                \
-  case Opcode::kI32TruncSat##from##S:                      \
-    return Truncate<int32_t, F>(a, true);                  \
-  case Opcode::kI32TruncSat##from##U:                      \
-    return Truncate<uint32_t, F>(a, true);                 \
-  case Opcode::kI64TruncSat##from##S:                      \
-    return Truncate<int64_t, F>(a, true);                  \
-  case Opcode::kI64TruncSat##from##U:                      \
+#define TRUNCATE_CASE(from, F)              \
+  case Opcode::kI32Trunc##from##S:          \
+    return Truncate<int32_t, F>(a, false);  \
+  case Opcode::kI32Trunc##from##U:          \
+    return Truncate<uint32_t, F>(a, false); \
+  case Opcode::kI64Trunc##from##S:          \
+    return Truncate<int64_t, F>(a, false);  \
+  case Opcode::kI64Trunc##from##U:          \
+    return Truncate<uint64_t, F>(a, false); \
+  case Opcode::kI32TruncSat##from##S:       \
+    return Truncate<int32_t, F>(a, true);   \
+  case Opcode::kI32TruncSat##from##U:       \
+    return Truncate<uint32_t, F>(a, true);  \
+  case Opcode::kI64TruncSat##from##S:       \
+    return Truncate<int64_t, F>(a, true);   \
+  case Opcode::kI64TruncSat##from##U:       \
     return Truncate<uint64_t, F>(a, true);
     TRUNCATE_CASE(F32, float)
     TRUNCATE_CASE(F64, double)
 #undef TRUNCATE_CASE
-#define CONVERT_CASE(to, F)                                \
-  case Opcode::k##to##ConvertI32S:                         \
+#define CONVERT_CASE(to, F)                                  \
+  case Opcode::k##to##ConvertI32S:                           \
     return Result(static_cast<F>(static_cast<int32_t>(a)));  \
-  case Opcode::k##to##ConvertI32U:                         \
+  case Opcode::k##to##ConvertI32U:                           \
     return Result(static_cast<F>(static_cast<uint32_t>(a))); \
-  case Opcode::k##to##ConvertI64S:                         \
+  case Opcode::k##to##ConvertI64S:                           \
     return Result(static_cast<F>(static_cast<int64_t>(a)));  \
-  case Opcode::k##to##ConvertI64U:                         \
+  case Opcode::k##to##ConvertI64U:                           \
     return Result(static_cast<F>(a));
     CONVERT_CASE(F32, float)
     CONVERT_CASE(F64, double)

@@ -1,4 +1,5 @@
-// Reference: the numeric instructions in plain C++, by the spec's definitions, for comparison. Spec: exec-numeric
+// Reference: the numeric instructions in plain C++, by the spec's definitions, for comparison.
+// Spec: exec-numeric
 #ifndef WASMD_TESTS_UNIT_ENGINE_COMPILE_REFERENCE_H_
 #define WASMD_TESTS_UNIT_ENGINE_COMPILE_REFERENCE_H_
 
