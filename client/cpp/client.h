@@ -54,7 +54,7 @@ class Instance;
 struct ConnectOptions {
   // For the daemon's log and `wasmctl top`.
   std::string client_name = "wasmd-cpp";
-  std::string client_version;
+  std::string client_version = {};
   // For the whole of Connect.
   absl::Duration timeout = absl::Seconds(10);
   // Off: no handshake, everything travels through gRPC.
@@ -64,7 +64,7 @@ struct ConnectOptions {
 // A limit on one request. Infinite and never, by default.
 struct Control {
   absl::Duration timeout = absl::InfiniteDuration();
-  std::stop_token stop;
+  std::stop_token stop = {};
 };
 
 // Where a module's bytes come from. Refers to what it is made from, which must stay until the

@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include <grpc/grpc.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel_posix.h>
@@ -42,6 +43,16 @@ constexpr int kMaxResponseBytes = 64 << 20;
 // What ends a session over TCP may take so long when its Client goes.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
 
+// gRPC shuts itself down with its last object, and that waits up to 10 s for a poller in the
+// background (1.51, run_poller in tcp_posix.cc; seen in one test of five). A reference that is
+// never given back keeps it from doing so.
+void KeepGrpcAlive() {
+  [[maybe_unused]] static const bool kept = [] {
+    grpc_init();
+    return true;
+  }();
+}
+
 // The default address in /tmp can be made by anybody: whoever did so would see our modules and
 // files.
 absl::Status CheckFallbackOwner(const Address& address) {
@@ -55,6 +66,10 @@ absl::Status CheckFallbackOwner(const Address& address) {
 }
 
 }  // namespace
+
+absl::Status NotDoneWithin(absl::Duration timeout) {
+  return absl::DeadlineExceededError(Cat("not done within ", absl::FormatDuration(timeout)));
+}
 
 std::string OneLine(std::string_view text) {
   std::string line(text);
@@ -86,6 +101,7 @@ absl::StatusOr<std::shared_ptr<Core>> Core::Connect(std::string_view address,
   if (!socket.ok()) {
     return socket.status();
   }
+  KeepGrpcAlive();
   std::shared_ptr<Core> core(new Core);
   if (where->kind != Address::Kind::kUnix) {
     core->session_.why_not = "descriptors cannot be passed over TCP";
@@ -142,7 +158,8 @@ absl::Status Core::Initialize(const ConnectOptions& options, absl::Time deadline
     return absl::UnavailableError(
         Cat("what listens at ", session_.address, " does not answer; is it wasmd?"));
   }
-  if (absl::IsUnavailable(status) || absl::IsUnimplemented(status)) {
+  // HTTP/2 that is not spoken, or not for us, or another service: gRPC has a code for each.
+  if (absl::IsUnavailable(status) || absl::IsUnimplemented(status) || absl::IsInternal(status)) {
     return absl::FailedPreconditionError(
         Cat("what listens at ", session_.address, " is no wasmd: ", status.message()));
   }
@@ -207,10 +224,9 @@ absl::Status Core::Convert(const grpc::Status& status, const Control& control) c
       return absl::UnavailableError(
           Cat("wasmd at ", session_.address, ": ", OneLine(status.error_message())));
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return absl::DeadlineExceededError(
-          control.timeout == absl::InfiniteDuration()
-              ? OneLine(status.error_message())
-              : Cat("not done within ", absl::FormatDuration(control.timeout)));
+      return control.timeout == absl::InfiniteDuration()
+                 ? absl::DeadlineExceededError(OneLine(status.error_message()))
+                 : NotDoneWithin(control.timeout);
     case grpc::StatusCode::CANCELLED:
       return absl::CancelledError(control.stop.stop_requested() ? "cancelled"
                                                                 : OneLine(status.error_message()));

@@ -104,6 +104,8 @@ class Core {
   std::thread dropper_ ABSL_GUARDED_BY(drop_mutex_);
 };
 
+absl::Status NotDoneWithin(absl::Duration timeout);
+
 // One line, as messages may come from elsewhere.
 std::string OneLine(std::string_view text);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <functional>
@@ -51,7 +52,14 @@ constexpr size_t kOutputChunkBytes = 4096;
 
 // Wakes whoever waits for a descriptor: the run is over, or is to be.
 struct Wake {
+  void Set() {
+    over = true;
+    SetEvent(event);
+  }
+
+  std::atomic<bool> over{false};
   Fd event = MakeEvent();
+  absl::Duration timeout = absl::InfiniteDuration();
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -60,7 +68,11 @@ struct Wake {
 absl::Status WriteDescriptor(int fd, std::string_view data, const Wake& wake,
                              std::string_view name) {
   while (!data.empty()) {
-    if (WaitFor(fd, POLLOUT, wake.event.get(), wake.deadline) != Ready::kFd) {
+    const Ready ready = WaitFor(fd, POLLOUT, wake.event.get(), wake.deadline);
+    if (ready == Ready::kDeadline) {
+      return NotDoneWithin(wake.timeout);
+    }
+    if (ready == Ready::kWoken) {
       return absl::CancelledError("cancelled");
     }
     const ssize_t written = write(fd, data.data(), std::min(data.size(), kOutputChunkBytes));
@@ -76,7 +88,11 @@ absl::Status WriteDescriptor(int fd, std::string_view data, const Wake& wake,
 // Fills the buffer in part; 0: the end, or woken.
 absl::StatusOr<size_t> ReadDescriptor(int fd, std::span<char> buffer, const Wake& wake) {
   for (;;) {
-    if (WaitFor(fd, POLLIN, wake.event.get(), wake.deadline) != Ready::kFd) {
+    const Ready ready = WaitFor(fd, POLLIN, wake.event.get(), wake.deadline);
+    if (ready == Ready::kDeadline) {
+      return NotDoneWithin(wake.timeout);
+    }
+    if (ready == Ready::kWoken) {
       return size_t{0};
     }
     const ssize_t got = read(fd, buffer.data(), buffer.size());
@@ -187,12 +203,16 @@ absl::Status FillPreopens(const RunOptions& options, const SessionInfo& session,
   return absl::OkStatus();
 }
 
-void PumpInput(RunStream& stream, const Input::Source& source, grpc::ClientContext& context,
-               absl::Status* failure) {
+void PumpInput(RunStream& stream, const Input::Source& source, const Wake& wake,
+               grpc::ClientContext& context, absl::Status* failure) {
   std::string buffer(kInputChunkBytes, '\0');
   v1::RunRequest request;
   for (;;) {
     absl::StatusOr<size_t> got = source(std::span(buffer.data(), buffer.size()));
+    // Nobody is there to be told anything; a cancel would even make an error of a good end.
+    if (wake.over) {
+      return;
+    }
     if (!got.ok()) {
       *failure = got.status();
       context.TryCancel();
@@ -241,7 +261,8 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
 
   Wake wake;
   if (options.control.timeout != absl::InfiniteDuration()) {
-    wake.deadline = absl::Now() + options.control.timeout;
+    wake.timeout = options.control.timeout;
+    wake.deadline = absl::Now() + wake.timeout;
   }
   const Input::Source source = SourceOf(options.input, start->stdin(), wake);
   const Output::Sink out = SinkOf(options.output, wake, "standard output");
@@ -253,7 +274,7 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
   context.set_initial_metadata_corked(true);
   const std::stop_callback cancel(options.control.stop, [&context, &wake] {
     context.TryCancel();
-    SetEvent(wake.event);
+    wake.Set();
   });
   const std::unique_ptr<RunStream> stream = core_->invocations().Run(&context);
   grpc::WriteOptions last;
@@ -263,7 +284,7 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
   absl::Status input_failure;
   std::thread input;
   if (stream->Write(request, last) && source != nullptr) {
-    input = std::thread([&] { PumpInput(*stream, source, context, &input_failure); });
+    input = std::thread([&] { PumpInput(*stream, source, wake, context, &input_failure); });
   }
 
   absl::Status output_failure;
@@ -283,7 +304,7 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
       context.TryCancel();
     }
   }
-  SetEvent(wake.event);
+  wake.Set();
   if (input.joinable()) {
     input.join();
   }
