@@ -108,7 +108,7 @@ TEST_P(InterruptTest, ThousandsAtRandomMoments) {
       }
     }
   });
-  for (int i = 1; i <= 3000; ++i) {
+  for (int i = 1; i <= 2000; ++i) {
     TestInstance instance(module, Hosts());
     handle = instance.store().ArmInterrupt();
     delay_us = static_cast<int>(random() % 30);
