@@ -145,8 +145,11 @@ void FunctionCompiler::SetLocal(uint32_t local, Value& value) {
 }
 
 Reg FunctionCompiler::Hint(Kind kind, uint32_t next_offset, Value* a, Value* b) {
-  const uint8_t opcode = ByteAt(next_offset);
-  if (opcode != 0x21 && opcode != 0x22) {  // local.set, local.tee
+  const auto opcode = static_cast<Opcode>(ByteAt(next_offset));
+  if (opcode == Opcode::kReturn || (opcode == Opcode::kEnd && controls_.size() == 1)) {
+    return IsFloat(kind) ? kXmm0 : kRax;  // Where a single result travels.
+  }
+  if (opcode != Opcode::kLocalSet && opcode != Opcode::kLocalTee) {
     return kNoReg;
   }
   uint32_t local = 0;
