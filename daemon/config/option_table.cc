@@ -1,0 +1,244 @@
+#include "daemon/config/option_table.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/time/time.h"
+
+#include "daemon/config/options.h"
+#include "daemon/config/parse.h"
+#include "daemon/config/text.h"
+#include "engine/base/status_macros.h"
+
+namespace wasmd::daemon {
+namespace {
+
+constexpr std::string_view kListening = "Listening";
+constexpr std::string_view kRunning = "Running";
+constexpr std::string_view kModules = "Modules";
+constexpr std::string_view kSessions = "Sessions and connections";
+constexpr std::string_view kLogging = "Logging";
+
+struct CountBounds {
+  uint32_t min = 0;
+  uint32_t max = 0;
+};
+
+struct SizeBounds {
+  uint64_t min = 0;
+  uint64_t max = 0;
+};
+
+OptionRow Row(std::string_view group, std::string_view name, std::string_view placeholder,
+              std::string_view help) {
+  OptionRow row;
+  row.name = std::string(name);
+  row.group = std::string(group);
+  row.placeholder = std::string(placeholder);
+  row.help = std::string(help);
+  return row;
+}
+
+OptionRow Count(OptionRow row, uint32_t Options::* field, CountBounds bounds) {
+  const uint32_t default_value = Options().*field;
+  row.default_text = default_value == 0 ? "one a core" : StrCat(default_value);
+  row.set = [field, bounds](std::string_view value, Options& options) {
+    uint32_t number = 0;
+    if (!absl::SimpleAtoi(AbslView(value), &number) || number < bounds.min || number > bounds.max) {
+      return absl::InvalidArgumentError(
+          StrCat("\"", value, "\" is no number from ", bounds.min, " to ", bounds.max));
+    }
+    options.*field = number;
+    return absl::OkStatus();
+  };
+  return row;
+}
+
+OptionRow Size(OptionRow row, uint64_t Options::* field, SizeBounds bounds) {
+  row.default_text = FormatByteSize(Options().*field);
+  row.set = [field, bounds](std::string_view value, Options& options) -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(const uint64_t size, ParseByteSize(value));
+    if (size < bounds.min || size > bounds.max) {
+      return absl::InvalidArgumentError(StrCat("\"", value, "\" is not from ",
+                                               FormatByteSize(bounds.min), " to ",
+                                               FormatByteSize(bounds.max)));
+    }
+    options.*field = size;
+    return absl::OkStatus();
+  };
+  return row;
+}
+
+OptionRow Time(OptionRow row, absl::Duration Options::* field, absl::Duration min,
+               absl::Duration max) {
+  row.default_text = absl::FormatDuration(Options().*field);
+  row.set = [field, min, max](std::string_view value, Options& options) -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(const absl::Duration time, ParseDuration(value));
+    if (time < min || time > max) {
+      return absl::InvalidArgumentError(StrCat("\"", value, "\" is not from ",
+                                               absl::FormatDuration(min), " to ",
+                                               absl::FormatDuration(max)));
+    }
+    options.*field = time;
+    return absl::OkStatus();
+  };
+  return row;
+}
+
+template <typename T>
+struct Choice {
+  std::string_view name;
+  T value;
+};
+
+template <typename T>
+OptionRow OneOf(OptionRow row, T Options::* field, std::vector<Choice<T>> choices) {
+  for (const Choice<T>& choice : choices) {
+    StrAppend(&row.placeholder, row.placeholder.empty() ? "" : "|", choice.name);
+    if (choice.value == Options().*field) {
+      row.default_text = std::string(choice.name);
+    }
+  }
+  row.set = [field, names = row.placeholder, choices = std::move(choices)](std::string_view value,
+                                                                           Options& options) {
+    for (const Choice<T>& choice : choices) {
+      if (choice.name == value) {
+        options.*field = choice.value;
+        return absl::OkStatus();
+      }
+    }
+    return absl::InvalidArgumentError(StrCat("\"", value, "\" is none of ", names));
+  };
+  return row;
+}
+
+void AddListening(std::vector<OptionRow>& rows) {
+  OptionRow listen = Row(
+      kListening, "listen", "ADDRESS",
+      "Where clients connect: unix:/path/to/socket or tcp:host:port (port 0: any; plain text, so "
+      "for trusted networks). May be given more than once");
+  listen.default_text = "unix:$XDG_RUNTIME_DIR/wasmd.sock";
+  listen.repeatable = true;
+  listen.set = [](std::string_view value, Options& options) -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(ListenAddress address, ParseListenAddress(value));
+    options.listen.push_back(std::move(address));
+    return absl::OkStatus();
+  };
+  listen.clear = [](Options& options) { options.listen.clear(); };
+  rows.push_back(std::move(listen));
+
+  OptionRow mode = Row(kListening, "socket-mode", "MODE",
+                       "Permissions of unix sockets: who may connect, and so run programs here");
+  mode.default_text = "0600";
+  mode.set = [](std::string_view value, Options& options) -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(options.socket_mode, ParseFileMode(value));
+    return absl::OkStatus();
+  };
+  rows.push_back(std::move(mode));
+  rows.push_back(
+      Time(Row(kListening, "drain-timeout", "TIME",
+               "How long running invocations may go on after SIGTERM or SIGINT; a second "
+               "signal stops them at once"),
+           &Options::drain_timeout, absl::ZeroDuration(), absl::Hours(24)));
+}
+
+void AddRunning(std::vector<OptionRow>& rows) {
+  rows.push_back(
+      Count(Row(kRunning, "workers", "N", "Threads that run calls"), &Options::workers, {1, 1024}));
+  rows.push_back(
+      Count(Row(kRunning, "max-workers", "N",
+                "Threads that run calls while --workers of them are held by calls that take long"),
+            &Options::max_workers, {1, 4096}));
+  rows.push_back(Count(Row(kRunning, "max-queued-calls", "N", "Calls that may wait for a worker"),
+                       &Options::max_queued_calls, {1, 1'000'000}));
+  rows.push_back(Count(Row(kRunning, "max-runs", "N", "Programs that may run at one time"),
+                       &Options::max_runs, {1, 4096}));
+  rows.push_back(Size(
+      Row(kRunning, "max-memory", "SIZE", "Linear memory that one instance or program may have"),
+      &Options::max_memory_bytes, {64 * 1024, 4096 * kMiB}));
+  rows.push_back(Size(Row(kRunning, "wasm-stack", "SIZE", "Call stack of one invocation"),
+                      &Options::wasm_stack_bytes, {64 * 1024, 256 * kMiB}));
+  OptionRow root = Row(kRunning, "root", "NAME=PATH",
+                       "A directory that clients may give to programs by its name. May be given "
+                       "more than once");
+  root.repeatable = true;
+  root.set = [](std::string_view value, Options& options) -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(NamedRoot named, ParseNamedRoot(value));
+    for (const NamedRoot& other : options.roots) {
+      if (other.name == named.name) {
+        return absl::InvalidArgumentError(StrCat("the name \"", named.name, "\" is given twice"));
+      }
+    }
+    options.roots.push_back(std::move(named));
+    return absl::OkStatus();
+  };
+  root.clear = [](Options& options) { options.roots.clear(); };
+  rows.push_back(std::move(root));
+}
+
+void AddModules(std::vector<OptionRow>& rows) {
+  rows.push_back(Size(Row(kModules, "max-module-size", "SIZE", "Largest module accepted"),
+                      &Options::max_module_bytes, {1024, 1024 * kMiB}));
+  rows.push_back(Size(Row(kModules, "module-store-size", "SIZE",
+                          "Modules and their machine code kept in memory; least recently used go "
+                          "first"),
+                      &Options::module_store_bytes, {kMiB, 1024 * 1024 * kMiB}));
+  rows.push_back(Size(Row(kModules, "max-upload-memory", "SIZE", "All uploads in flight together"),
+                      &Options::max_upload_bytes, {kMiB, 1024 * 1024 * kMiB}));
+  rows.push_back(Count(Row(kModules, "compile-threads", "N",
+                           "Threads that decode, validate and compile uploaded modules"),
+                       &Options::compile_threads, {1, 1024}));
+}
+
+void AddSessions(std::vector<OptionRow>& rows) {
+  rows.push_back(Count(Row(kSessions, "max-connections", "N", "Connections at one time"),
+                       &Options::max_connections, {1, 1'000'000}));
+  rows.push_back(Count(Row(kSessions, "max-sessions", "N", "Sessions at one time"),
+                       &Options::max_sessions, {1, 1'000'000}));
+  rows.push_back(Count(Row(kSessions, "max-session-instances", "N", "Instances of one session"),
+                       &Options::max_instances_per_session, {1, 100'000}));
+  rows.push_back(Count(Row(kSessions, "max-session-calls", "N",
+                           "Calls of one session that may wait or run at one time"),
+                       &Options::max_calls_per_session, {1, 100'000}));
+  rows.push_back(Count(
+      Row(kSessions, "max-session-runs", "N", "Programs of one session that may run at one time"),
+      &Options::max_runs_per_session, {1, 4096}));
+  rows.push_back(Time(Row(kSessions, "session-idle-timeout", "TIME",
+                          "A session without a handshake connection ends after this long without a "
+                          "request"),
+                      &Options::session_idle_timeout, absl::Seconds(1), absl::Hours(24 * 365)));
+}
+
+void AddLogging(std::vector<OptionRow>& rows) {
+  rows.push_back(OneOf<LogLevel>(Row(kLogging, "log-level", "", "What is logged, to stderr"),
+                                 &Options::log_level,
+                                 {{"trace", LogLevel::kTrace},
+                                  {"debug", LogLevel::kDebug},
+                                  {"info", LogLevel::kInfo},
+                                  {"warning", LogLevel::kWarning},
+                                  {"error", LogLevel::kError},
+                                  {"off", LogLevel::kOff}}));
+  rows.push_back(OneOf<LogFormat>(Row(kLogging, "log-format", "", "How it is written"),
+                                  &Options::log_format,
+                                  {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}));
+}
+
+}  // namespace
+
+std::vector<OptionRow> OptionTable() {
+  std::vector<OptionRow> rows;
+  AddListening(rows);
+  AddRunning(rows);
+  AddModules(rows);
+  AddSessions(rows);
+  AddLogging(rows);
+  return rows;
+}
+
+}  // namespace wasmd::daemon

@@ -1,0 +1,168 @@
+#include "daemon/main/server.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+#include "daemon/config/options.h"
+#include "daemon/config/parse.h"
+#include "daemon/config/text.h"
+#include "daemon/listener/bind.h"
+#include "daemon/listener/listener.h"
+#include "daemon/observe/counters.h"
+#include "daemon/observe/log.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/rpc/grpc_server.h"
+#include "daemon/rpc/rpc_context.h"
+#include "daemon/scheduler/scheduler.h"
+#include "daemon/session/session_manager.h"
+#include "daemon/store/module_store.h"
+#include "engine/base/status_macros.h"
+
+namespace wasmd::daemon {
+namespace {
+
+// Interrupted guests end within milliseconds, and their answers are sent; a client that does not
+// read them waits no longer.
+constexpr absl::Duration kInterruptedEnd = absl::Seconds(5);
+constexpr absl::Duration kLastAnswers = absl::Milliseconds(500);
+
+using Roots = std::map<std::string, engine::UniqueFd, std::less<>>;
+
+absl::StatusOr<Roots> OpenRoots(const Options& options) {
+  Roots roots;
+  for (const NamedRoot& root : options.roots) {
+    engine::UniqueFd directory(::open(root.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+      return absl::NotFoundError(StrCat("--root ", root.name, "=", root.path, ": ",
+                                        std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe)
+    }
+    roots.emplace(root.name, std::move(directory));
+  }
+  return roots;
+}
+
+absl::StatusOr<std::vector<BoundSocket>> BindAll(const Options& options) {
+  std::vector<ListenAddress> addresses = options.listen;
+  if (addresses.empty()) {
+    addresses.push_back(DefaultListenAddress());
+    const std::string& path = addresses.front().path;
+    if (path.starts_with("/tmp/")) {
+      WASMD_RETURN_IF_ERROR(MakePrivateFolder(path.substr(0, path.rfind('/'))));
+    }
+  }
+  std::vector<BoundSocket> sockets;
+  for (const ListenAddress& address : addresses) {
+    WASMD_ASSIGN_OR_RETURN(BoundSocket socket, BoundSocket::Bind(address, options.socket_mode));
+    sockets.push_back(std::move(socket));
+  }
+  return sockets;
+}
+
+}  // namespace
+
+// Members in the order of their making; each may use those above it.
+class Server::Impl {
+ public:
+  Impl(Options given, std::unique_ptr<engine::Engine> made_engine, Roots roots)
+      : options(std::move(given)),
+        engine(std::move(made_engine)),
+        store(*engine, options),
+        scheduler(options),
+        services{options, *engine, store, scheduler, counters, std::move(roots)},
+        sessions(services) {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  ~Impl() {
+    sessions.StopAdmission();
+    scheduler.StopAdmission();
+    sessions.CloseAll(engine::InterruptReason::kShutdown);
+    if (grpc != nullptr) {
+      grpc->Shutdown(absl::Now() + kLastAnswers);
+    }
+    if (listener != nullptr) {
+      listener->Shutdown();
+    }
+    scheduler.Shutdown();
+    store.Shutdown();
+  }
+
+  absl::Status Start(std::vector<BoundSocket> sockets, std::string_view version) {
+    rpc.emplace(RpcContext{sessions, std::string(version), absl::Now(), [this] {
+                             return listener == nullptr ? 0 : listener->connection_count();
+                           }});
+    WASMD_ASSIGN_OR_RETURN(grpc, GrpcServer::Create(*rpc));
+    for (const BoundSocket& socket : sockets) {
+      addresses.push_back(ToString(socket.address()));
+    }
+    listener = std::make_unique<Listener>(
+        sessions, std::move(sockets),
+        [this](engine::UniqueFd fd) { grpc->AddConnection(std::move(fd)); });
+    scheduler.Prestart();
+    listener->Start();
+    return absl::OkStatus();
+  }
+
+  const Options options;
+  Counters counters;
+  std::unique_ptr<engine::Engine> engine;
+  ModuleStore store;
+  Scheduler scheduler;
+  SessionServices services;
+  SessionManager sessions;
+  std::optional<RpcContext> rpc;
+  std::unique_ptr<GrpcServer> grpc;
+  std::unique_ptr<Listener> listener;
+  std::vector<std::string> addresses;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Create(Options options, std::string_view version) {
+  WASMD_ASSIGN_OR_RETURN(Roots roots, OpenRoots(options));
+  WASMD_ASSIGN_OR_RETURN(std::vector<BoundSocket> sockets, BindAll(options));
+  WASMD_ASSIGN_OR_RETURN(std::unique_ptr<engine::Engine> engine, engine::Engine::Create({}));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(engine), std::move(roots));
+  WASMD_RETURN_IF_ERROR(impl->Start(std::move(sockets), version));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+const std::vector<std::string>& Server::addresses() const {
+  return impl_->addresses;
+}
+
+void Server::Drain(absl::Time deadline, const std::function<bool()>& hurry) {
+  constexpr absl::Duration kAskEvery = absl::Milliseconds(20);
+  impl_->listener->StopAccepting();
+  impl_->grpc->SetServing(false);
+  impl_->sessions.StopAdmission();
+  impl_->scheduler.StopAdmission();
+  while (absl::Now() < deadline && !hurry()) {
+    if (impl_->scheduler.WaitUntilIdle(std::min(deadline, absl::Now() + kAskEvery))) {
+      return;
+    }
+  }
+  Log(LogLevel::kInfo, "stopping what still runs", {{"invocations", impl_->scheduler.active()}});
+  impl_->scheduler.InterruptAll(engine::InterruptReason::kShutdown);
+  if (!impl_->scheduler.WaitUntilIdle(absl::Now() + kInterruptedEnd)) {
+    Log(LogLevel::kError, "invocations do not end", {{"invocations", impl_->scheduler.active()}});
+  }
+}
+
+}  // namespace wasmd::daemon

@@ -1,0 +1,383 @@
+#include "daemon/pool/guest.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+
+#include "daemon/config/text.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/invocation.h"
+#include "engine/base/status_macros.h"
+
+namespace wasmd::daemon {
+namespace {
+
+// References that one group gives out. A client that asks for more drops its instances.
+constexpr size_t kMaxReferences = 10'000;
+constexpr std::string_view kInitialize = "_initialize";
+constexpr std::string_view kStart = "_start";
+
+engine::StoreOptions StoreOptionsOf(const GuestLimits& limits) {
+  engine::StoreOptions options;
+  options.memory_bytes = limits.memory_bytes;
+  options.wasm_stack_bytes = limits.wasm_stack_bytes;
+  return options;
+}
+
+// Adds the time inside the guest to `result`.
+class GuestTimer {
+ public:
+  explicit GuestTimer(GuestResult& result) : result_(result), start_(absl::GetCurrentTimeNanos()) {}
+  GuestTimer(const GuestTimer&) = delete;
+  GuestTimer& operator=(const GuestTimer&) = delete;
+  ~GuestTimer() {
+    const int64_t elapsed = absl::GetCurrentTimeNanos() - start_;
+    result_.duration_ns += static_cast<uint64_t>(std::max<int64_t>(elapsed, 0));
+  }
+
+ private:
+  GuestResult& result_;
+  const int64_t start_;
+};
+
+// Calls `func` and keeps how it ended.
+absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value> args,
+                  GuestResult& result) {
+  const GuestTimer timer(result);
+  WASMD_ASSIGN_OR_RETURN(engine::Outcome<void> outcome, func.Call(args, result.values));
+  if (!outcome.ok()) {
+    result.values.clear();
+    result.stop = std::move(outcome).stop();
+  }
+  return absl::OkStatus();
+}
+
+// Calls "_initialize" where there is one, as reactors expect before anything else.
+absl::Status Initialize(engine::Instance& instance, GuestResult& result) {
+  const std::optional<engine::Extern> initialize = instance.FindExport(kInitialize);
+  if (!initialize.has_value()) {
+    return absl::OkStatus();
+  }
+  const auto* func = std::get_if<engine::FuncHandle>(&*initialize);
+  if (func == nullptr || !func->type().params.empty() || !func->type().results.empty()) {
+    return absl::OkStatus();
+  }
+  return Call(*func, {}, result);
+}
+
+absl::StatusOr<engine::Instance*> Instantiate(engine::Store& store, const engine::Linker& linker,
+                                              std::shared_ptr<engine::LoadedModule> module,
+                                              GuestResult& result) {
+  const GuestTimer timer(result);
+  WASMD_ASSIGN_OR_RETURN(engine::Instantiation made, linker.Instantiate(store, std::move(module)));
+  if (!made.outcome.ok()) {
+    result.stop = std::move(made.outcome).stop();
+    return nullptr;
+  }
+  return made.instance;
+}
+
+bool ImportsWasi(const engine::LoadedModule& module) {
+  return std::ranges::any_of(module.module().imports, [](const engine::Import& import) {
+    return import.module == engine::kWasiModuleName;
+  });
+}
+
+absl::StatusOr<std::vector<engine::Value>> ArgumentsFor(const InstanceGroup* group,
+                                                        std::string_view name,
+                                                        const engine::FuncType& type,
+                                                        std::span<const GuestArgument> args) {
+  const std::string signature = StrCat("\"", name, "\" is ", engine::ToString(type));
+  if (args.size() != type.params.size()) {
+    return absl::InvalidArgumentError(StrCat(signature, ": it takes ", type.params.size(),
+                                             " arguments, and ", args.size(), " were given"));
+  }
+  std::vector<engine::Value> values;
+  for (size_t i = 0; i < args.size(); ++i) {
+    engine::Value value = args[i].value;
+    if (args[i].reference_handle != 0) {
+      if (group == nullptr) {
+        return absl::InvalidArgumentError(
+            StrCat(signature, ": argument ", i,
+                   " is a reference, and a fresh instance knows none; call an instance"));
+      }
+      WASMD_ASSIGN_OR_RETURN(value, group->Reference(args[i].reference_handle));
+    }
+    if (value.type != type.params[i]) {
+      return absl::InvalidArgumentError(StrCat(signature, ": argument ", i, " must be ",
+                                               engine::ToString(type.params[i]), " and is ",
+                                               engine::ToString(value.type)));
+    }
+    values.push_back(value);
+  }
+  return values;
+}
+
+// The type of the exported function `name`.
+absl::StatusOr<const engine::FuncType*> FuncTypeOf(const engine::LoadedModule& loaded,
+                                                   std::string_view name) {
+  const engine::Module& module = loaded.module();
+  const auto found = std::ranges::find(module.exports, name, &engine::Export::name);
+  if (found == module.exports.end()) {
+    return absl::NotFoundError(StrCat("the module exports no \"", name, "\""));
+  }
+  if (found->kind != engine::ExternKind::kFunc) {
+    return absl::InvalidArgumentError(
+        StrCat("\"", name, "\" is no function but a ", engine::ToString(found->kind)));
+  }
+  return &module.func_type(found->index);
+}
+
+// Ends the invocation's guest time, whatever happens in between.
+class Armed {
+ public:
+  Armed(Invocation& invocation, engine::Store& store) : invocation_(invocation) {
+    invocation_.Arm(store);
+  }
+  Armed(const Armed&) = delete;
+  Armed& operator=(const Armed&) = delete;
+  ~Armed() { invocation_.End(); }
+
+ private:
+  Invocation& invocation_;
+};
+
+absl::Status Abandoned() {
+  return absl::FailedPreconditionError(
+      "the instance was stopped in the middle of an invocation and can only be dropped");
+}
+
+}  // namespace
+
+InstanceGroup::InstanceGroup(std::shared_ptr<engine::RuntimeEnv> env, const GuestLimits& limits)
+    : store_(std::make_unique<engine::Store>(std::move(env), StoreOptionsOf(limits))) {}
+
+InstanceGroup::Turn InstanceGroup::Enter(Waiting waiting, size_t max_waiting) {
+  std::vector<Waiting> dead;  // Destroyed without the lock.
+  const absl::MutexLock lock(&mutex_);
+  if (!taken_) {
+    taken_ = true;
+    return Turn::kNow;
+  }
+  if (waiting_.size() >= max_waiting) {
+    std::deque<Waiting> alive;
+    for (Waiting& old : waiting_) {
+      if (old.is_dead()) {
+        dead.push_back(std::move(old));
+      } else {
+        alive.push_back(std::move(old));
+      }
+    }
+    waiting_ = std::move(alive);
+    if (waiting_.size() >= max_waiting) {
+      return Turn::kFull;
+    }
+  }
+  waiting_.push_back(std::move(waiting));
+  return Turn::kLater;
+}
+
+std::function<void()> InstanceGroup::Leave() {
+  const absl::MutexLock lock(&mutex_);
+  if (waiting_.empty()) {
+    taken_ = false;
+    return nullptr;
+  }
+  std::function<void()> next = std::move(waiting_.front().task);
+  waiting_.pop_front();
+  return next;
+}
+
+absl::StatusOr<engine::Value> InstanceGroup::Reference(uint64_t handle) const {
+  const auto found =
+      std::ranges::find(references_, handle, &std::pair<uint64_t, engine::Value>::first);
+  if (found == references_.end()) {
+    return absl::InvalidArgumentError(
+        StrCat("reference ", handle, " is none that this instance gave out"));
+  }
+  return found->second;
+}
+
+absl::StatusOr<uint64_t> InstanceGroup::HandleOf(const engine::Value& reference,
+                                                 const std::function<uint64_t()>& next_handle) {
+  const auto found =
+      std::ranges::find(references_, reference, &std::pair<uint64_t, engine::Value>::second);
+  if (found != references_.end()) {
+    return found->first;
+  }
+  if (references_.size() >= kMaxReferences) {
+    return absl::ResourceExhaustedError(
+        StrCat("the instance has given out ", kMaxReferences, " references"));
+  }
+  return references_.emplace_back(next_handle(), reference).first;
+}
+
+absl::StatusOr<InstantiateResult> InstantiateGuest(InstanceGroup& group,
+                                                   const InstantiateSpec& spec,
+                                                   Invocation& invocation) {
+  if (group.store().is_abandoned()) {
+    return Abandoned();
+  }
+  engine::Linker linker;
+  std::unique_ptr<engine::Wasi> wasi;
+  if (spec.wasi) {
+    WASMD_ASSIGN_OR_RETURN(wasi, engine::Wasi::Create({}));
+    wasi->AddTo(linker);
+  }
+  for (const auto& [name, instance] : spec.imports) {
+    linker.DefineInstance(name, *instance);
+  }
+  WASMD_RETURN_IF_ERROR(linker.CheckImports(*spec.module));
+  if (wasi != nullptr) {
+    group.Keep(std::move(wasi));
+  }
+  InstantiateResult made;
+  const Armed armed(invocation, group.store());
+  WASMD_ASSIGN_OR_RETURN(made.instance,
+                         Instantiate(group.store(), linker, spec.module, made.result));
+  if (made.instance != nullptr && spec.wasi) {
+    WASMD_RETURN_IF_ERROR(Initialize(*made.instance, made.result));
+    if (made.result.stop.has_value()) {
+      made.instance = nullptr;
+    }
+  }
+  made.result.peak_memory_bytes = group.store().memory_bytes();
+  return made;
+}
+
+absl::StatusOr<CallGuestResult> CallGuest(InstanceGroup& group, engine::Instance& instance,
+                                          const CallSpec& spec, Invocation& invocation,
+                                          const std::function<uint64_t()>& next_handle) {
+  if (group.store().is_abandoned()) {
+    return Abandoned();
+  }
+  WASMD_ASSIGN_OR_RETURN(const engine::FuncType* const type,
+                         FuncTypeOf(instance.module(), spec.func));
+  WASMD_ASSIGN_OR_RETURN(const std::vector<engine::Value> args,
+                         ArgumentsFor(&group, spec.func, *type, spec.args));
+  WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance.Func(spec.func));
+  CallGuestResult called;
+  {
+    const Armed armed(invocation, group.store());
+    WASMD_RETURN_IF_ERROR(Call(func, args, called.result));
+  }
+  for (const engine::Value& value : called.result.values) {
+    GuestValue out{value, 0};
+    if (engine::IsRef(value.type) && !value.is_null_ref()) {
+      WASMD_ASSIGN_OR_RETURN(out.reference_handle, group.HandleOf(value, next_handle));
+      out.value = engine::Value::Null(value.type);
+    }
+    called.values.push_back(out);
+  }
+  called.result.values.clear();
+  called.result.peak_memory_bytes = group.store().memory_bytes();
+  return called;
+}
+
+absl::StatusOr<CallGuestResult> CallFreshGuest(const std::shared_ptr<engine::RuntimeEnv>& env,
+                                               const GuestLimits& limits,
+                                               std::shared_ptr<engine::LoadedModule> module,
+                                               const CallSpec& spec, Invocation& invocation) {
+  WASMD_ASSIGN_OR_RETURN(const engine::FuncType* const type, FuncTypeOf(*module, spec.func));
+  WASMD_ASSIGN_OR_RETURN(const std::vector<engine::Value> args,
+                         ArgumentsFor(nullptr, spec.func, *type, spec.args));
+  engine::Linker linker;
+  std::unique_ptr<engine::Wasi> wasi;  // Outlives the store.
+  if (ImportsWasi(*module)) {
+    WASMD_ASSIGN_OR_RETURN(wasi, engine::Wasi::Create({}));
+    wasi->AddTo(linker);
+  }
+  WASMD_RETURN_IF_ERROR(linker.CheckImports(*module));
+  CallGuestResult called;
+  engine::Store store(env, StoreOptionsOf(limits));
+  const Armed armed(invocation, store);
+  WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
+                         Instantiate(store, linker, std::move(module), called.result));
+  if (instance == nullptr) {
+    return called;
+  }
+  WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance->Func(spec.func));
+  if (wasi != nullptr) {
+    WASMD_RETURN_IF_ERROR(Initialize(*instance, called.result));
+  }
+  if (!called.result.stop.has_value()) {
+    WASMD_RETURN_IF_ERROR(Call(func, args, called.result));
+  }
+  for (const engine::Value& value : called.result.values) {
+    if (engine::IsRef(value.type) && !value.is_null_ref()) {
+      return absl::FailedPreconditionError(
+          StrCat("\"", spec.func,
+                 "\" returned a reference, which does not outlive its instance; create an instance "
+                 "and call that"));
+    }
+    called.values.push_back({value, 0});
+  }
+  called.result.values.clear();
+  called.result.peak_memory_bytes = store.memory_bytes();
+  return called;
+}
+
+absl::StatusOr<GuestResult> RunGuest(const std::shared_ptr<engine::RuntimeEnv>& env,
+                                     const GuestLimits& limits,
+                                     std::shared_ptr<engine::LoadedModule> module,
+                                     engine::WasiOptions options, Invocation& invocation) {
+  const absl::StatusOr<const engine::FuncType*> type = FuncTypeOf(*module, kStart);
+  if (!type.ok()) {
+    return absl::NotFoundError(
+        "the module exports no function \"_start\": it is no program; call its functions instead");
+  }
+  if (!(*type)->params.empty() || !(*type)->results.empty()) {
+    return absl::InvalidArgumentError(
+        StrCat("\"_start\" must be (func) and is ", engine::ToString(**type)));
+  }
+  WASMD_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Wasi> wasi,
+                         engine::Wasi::Create(std::move(options)));
+  engine::Linker linker;
+  wasi->AddTo(linker);
+  WASMD_RETURN_IF_ERROR(linker.CheckImports(*module));
+  GuestResult result;
+  engine::Store store(env, StoreOptionsOf(limits));
+  const Armed armed(invocation, store);
+  WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
+                         Instantiate(store, linker, std::move(module), result));
+  if (instance != nullptr) {
+    WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle start, instance->Func(kStart));
+    WASMD_RETURN_IF_ERROR(Call(start, {}, result));
+  }
+  result.peak_memory_bytes = store.memory_bytes();
+  return result;
+}
+
+absl::StatusOr<engine::MemoryHandle> FindMemory(engine::Instance& instance, std::string_view name) {
+  std::string only(name);
+  if (name.empty()) {
+    for (const engine::ExportType& candidate : instance.module().exports()) {
+      if (engine::KindOf(candidate.type) == engine::ExternKind::kMemory) {
+        if (!only.empty()) {
+          return absl::InvalidArgumentError("the instance exports several memories; name one");
+        }
+        only = candidate.name;
+      }
+    }
+  }
+  if (only.empty()) {
+    return absl::NotFoundError("the instance exports no memory");
+  }
+  return instance.Memory(only);
+}
+
+}  // namespace wasmd::daemon

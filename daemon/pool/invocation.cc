@@ -1,0 +1,119 @@
+#include "daemon/pool/invocation.h"
+
+#include <pthread.h>
+
+#include <ctime>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+
+#include "daemon/pool/engine_types.h"
+
+namespace wasmd::daemon {
+namespace {
+
+double CpuSeconds(clockid_t clock) {
+  timespec time{};
+  if (::clock_gettime(clock, &time) != 0) {
+    return 0;
+  }
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+}  // namespace
+
+std::string_view ToString(InvocationKind kind) {
+  switch (kind) {
+    case InvocationKind::kCall:
+      return "call";
+    case InvocationKind::kRun:
+      return "run";
+    case InvocationKind::kInstantiate:
+      return "instantiate";
+    case InvocationKind::kAccess:
+      return "access";
+  }
+  return "?";
+}
+
+Invocation::Invocation(InvocationInfo info) : info_(std::move(info)), created_(absl::Now()) {}
+
+void Invocation::set_on_dropped(std::function<void()> on_dropped) {
+  const absl::MutexLock lock(&mutex_);
+  on_dropped_ = std::move(on_dropped);
+}
+
+bool Invocation::Begin() {
+  std::function<void()> on_dropped;
+  const absl::MutexLock lock(&mutex_);
+  if (state_ != State::kQueued) {
+    return false;
+  }
+  state_ = State::kRunning;
+  on_dropped.swap(on_dropped_);
+  if (::pthread_getcpuclockid(::pthread_self(), &cpu_clock_) == 0) {
+    cpu_at_begin_ = CpuSeconds(cpu_clock_);
+  }
+  return true;
+}
+
+void Invocation::Arm(engine::Store& store) {
+  const absl::MutexLock lock(&mutex_);
+  handle_ = store.ArmInterrupt();
+  store_ = &store;
+  if (reason_ != engine::InterruptReason::kNone) {
+    handle_.Interrupt(reason_);
+  }
+}
+
+void Invocation::End() {
+  const absl::MutexLock lock(&mutex_);
+  state_ = State::kOver;
+  store_ = nullptr;
+  handle_ = {};
+}
+
+void Invocation::Interrupt(engine::InterruptReason reason) {
+  std::function<void()> on_dropped;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (state_ == State::kOver || reason_ != engine::InterruptReason::kNone) {
+      return;
+    }
+    reason_ = reason;
+    if (state_ == State::kQueued) {
+      state_ = State::kOver;
+      on_dropped.swap(on_dropped_);
+    } else if (store_ != nullptr) {
+      // Under the lock, so that End() means that no signal of ours is still to be sent.
+      handle_.Interrupt(reason);
+    }
+  }
+  if (on_dropped) {
+    on_dropped();
+  }
+}
+
+engine::InterruptReason Invocation::reason() const {
+  const absl::MutexLock lock(&mutex_);
+  return reason_;
+}
+
+ActivityInfo Invocation::activity() const {
+  ActivityInfo activity;
+  activity.info = info_;
+  activity.elapsed = absl::Now() - created_;
+  const absl::MutexLock lock(&mutex_);
+  if (store_ != nullptr) {
+    activity.memory_bytes = store_->memory_bytes();
+  }
+  if (state_ == State::kRunning) {
+    activity.cpu_seconds = CpuSeconds(cpu_clock_) - cpu_at_begin_;
+  }
+  return activity;
+}
+
+}  // namespace wasmd::daemon

@@ -1,0 +1,264 @@
+#include "daemon/scheduler/scheduler.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+#include "daemon/config/options.h"
+#include "daemon/config/text.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/guest.h"
+#include "daemon/pool/invocation.h"
+#include "daemon/pool/worker_pool.h"
+#include "daemon/scheduler/deadline_timer.h"
+
+namespace wasmd::daemon {
+namespace {
+
+// Beside the wasm stack: what host functions and our own frames take.
+constexpr size_t kHostStackBytes = size_t{1} << 20;
+// Idle run threads that are kept: enough that a client which runs one program after another starts
+// none.
+constexpr uint32_t kKeptRunThreads = 8;
+
+// How much before a deadline the guest is stopped, so that the answer which names the invocation
+// reaches the client before its own timer does.
+absl::Duration ReplyMargin(absl::Duration remaining) {
+  return std::min(absl::Milliseconds(5), remaining / 10);
+}
+
+uint32_t CoresOr(uint32_t given) {
+  return given != 0 ? given : std::max(1u, std::thread::hardware_concurrency());
+}
+
+WorkerPoolOptions CallPool(const Options& options) {
+  WorkerPoolOptions pool;
+  pool.name = "wasmd-worker";
+  pool.limit_name = "--max-queued-calls";
+  pool.threads = CoresOr(options.workers);
+  pool.max_threads = std::max(pool.threads, options.max_workers);
+  pool.kept_threads = pool.threads;
+  pool.max_queued = options.max_queued_calls;
+  pool.stack_bytes = options.wasm_stack_bytes + kHostStackBytes;
+  pool.on_thread_start = &engine::Engine::PrepareThread;
+  return pool;
+}
+
+WorkerPoolOptions RunPool(const Options& options) {
+  WorkerPoolOptions pool;
+  pool.name = "wasmd-run";
+  pool.limit_name = "--max-runs";
+  pool.threads = options.max_runs;
+  pool.max_threads = options.max_runs;
+  pool.kept_threads = kKeptRunThreads;
+  pool.max_queued = 0;
+  pool.stack_bytes = options.wasm_stack_bytes + kHostStackBytes;
+  pool.on_thread_start = &engine::Engine::PrepareThread;
+  return pool;
+}
+
+}  // namespace
+
+class Scheduler::Task {
+ public:
+  explicit Task(Work work) : work_(std::move(work)) {}
+  Work& work() { return work_; }
+
+ private:
+  Work work_;
+};
+
+Scheduler::Scheduler(const Options& options)
+    : workers_(CoresOr(options.workers)),
+      max_waiting_per_group_(options.max_calls_per_session),
+      calls_(CallPool(options)),
+      runs_(RunPool(options)) {}
+
+absl::Status Scheduler::Start(WorkerPool& pool, Work work) {
+  const auto task = std::make_shared<Task>(std::move(work));
+  const std::shared_ptr<Invocation> invocation = task->work().invocation;
+  invocation->set_on_dropped([this, task] {
+    Unregister(*task->work().invocation);
+    const std::function<void()> dropped = std::move(task->work().dropped);
+    dropped();
+  });
+  absl::Status placed = absl::UnavailableError("wasmd is shutting down");
+  if (Register(invocation, task->work().deadline)) {
+    placed = Place(pool, task);
+  }
+  if (placed.ok()) {
+    return placed;
+  }
+  // Interrupted in the meantime: that has been told already.
+  if (!invocation->Begin()) {
+    return absl::OkStatus();
+  }
+  invocation->End();
+  Unregister(*invocation);
+  return placed;
+}
+
+absl::Status Scheduler::Place(WorkerPool& pool, const std::shared_ptr<Task>& task) {
+  auto execute = [this, &pool, task] { Execute(pool, *task); };
+  InstanceGroup* const group = task->work().group.get();
+  if (group == nullptr) {
+    return pool.Submit(execute);
+  }
+  auto is_dead = [invocation = task->work().invocation] {
+    return invocation->reason() != engine::InterruptReason::kNone;
+  };
+  switch (group->Enter({execute, is_dead}, max_waiting_per_group_)) {
+    case InstanceGroup::Turn::kLater:
+      return absl::OkStatus();
+    case InstanceGroup::Turn::kFull:
+      return absl::ResourceExhaustedError(
+          StrCat("no more than ", max_waiting_per_group_,
+                 " invocations may wait for one instance (--max-session-calls)"));
+    case InstanceGroup::Turn::kNow:
+      break;
+  }
+  const absl::Status submitted = pool.Submit(execute);
+  if (!submitted.ok()) {
+    PassTurn(pool, group);
+  }
+  return submitted;
+}
+
+void Scheduler::Execute(WorkerPool& pool, Task& task) {
+  Work& work = task.work();
+  const std::shared_ptr<InstanceGroup> group = work.group;
+  std::function<void()> complete;
+  if (work.invocation->Begin()) {
+    complete = work.run();
+    work.run = nullptr;
+    work.invocation->End();
+    Unregister(*work.invocation);
+  }
+  PassTurn(pool, group.get());
+  if (complete) {
+    complete();
+  }
+}
+
+void Scheduler::PassTurn(WorkerPool& pool, InstanceGroup* group) {
+  if (group == nullptr) {
+    return;
+  }
+  if (std::function<void()> next = group->Leave()) {
+    pool.SubmitAdmitted(std::move(next));
+  }
+}
+
+bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (!admits_) {
+      return false;
+    }
+    active_[invocation.get()].invocation = invocation;
+  }
+  if (deadline != absl::InfiniteFuture()) {
+    const absl::Duration remaining = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    const DeadlineTimer::Entry entry = timer_.Add(deadline - ReplyMargin(remaining), invocation);
+    const absl::MutexLock lock(&mutex_);
+    // Gone already where the deadline has passed: then the timer has no entry either.
+    if (const auto found = active_.find(invocation.get()); found != active_.end()) {
+      found->second.timer = entry;
+    }
+  }
+  return true;
+}
+
+void Scheduler::Unregister(const Invocation& invocation) {
+  DeadlineTimer::Entry timer{};
+  std::shared_ptr<Invocation> kept;  // Released without the lock.
+  {
+    const absl::MutexLock lock(&mutex_);
+    const auto found = active_.find(&invocation);
+    if (found == active_.end()) {
+      return;
+    }
+    timer = found->second.timer;
+    kept = std::move(found->second.invocation);
+    active_.erase(found);
+    if (active_.empty()) {
+      ended_.SignalAll();
+    }
+  }
+  if (timer.second != 0) {
+    timer_.Remove(timer);
+  }
+}
+
+void Scheduler::StopAdmission() {
+  const absl::MutexLock lock(&mutex_);
+  admits_ = false;
+}
+
+bool Scheduler::WaitUntilIdle(absl::Time deadline) {
+  const absl::MutexLock lock(&mutex_);
+  while (!active_.empty()) {
+    if (ended_.WaitWithDeadline(&mutex_, deadline) && !active_.empty()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Scheduler::InterruptAll(engine::InterruptReason reason) {
+  std::vector<std::shared_ptr<Invocation>> all;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& [key, active] : active_) {
+      all.push_back(active.invocation);
+    }
+  }
+  for (const std::shared_ptr<Invocation>& invocation : all) {
+    invocation->Interrupt(reason);
+  }
+}
+
+void Scheduler::Shutdown() {
+  StopAdmission();
+  InterruptAll(engine::InterruptReason::kShutdown);
+  calls_.Shutdown();
+  runs_.Shutdown();
+  timer_.Shutdown();
+}
+
+std::vector<ActivityInfo> Scheduler::Activities(std::string_view principal) const {
+  std::vector<std::shared_ptr<Invocation>> found;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& [key, active] : active_) {
+      if (active.invocation->info().principal == principal) {
+        found.push_back(active.invocation);
+      }
+    }
+  }
+  std::vector<ActivityInfo> activities;
+  activities.reserve(found.size());
+  for (const std::shared_ptr<Invocation>& invocation : found) {
+    activities.push_back(invocation->activity());
+  }
+  std::ranges::sort(activities, std::ranges::greater{}, &ActivityInfo::elapsed);
+  return activities;
+}
+
+uint32_t Scheduler::active() const {
+  const absl::MutexLock lock(&mutex_);
+  return static_cast<uint32_t>(active_.size());
+}
+
+}  // namespace wasmd::daemon

@@ -1,0 +1,556 @@
+#include "daemon/session/session.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+#include "daemon/config/text.h"
+#include "daemon/observe/log.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/guest.h"
+#include "daemon/pool/invocation.h"
+#include "daemon/scheduler/scheduler.h"
+#include "daemon/store/module_store.h"
+#include "engine/base/status_macros.h"
+
+namespace wasmd::daemon {
+namespace {
+
+// What proto/handshake/handshake.h says as kMaxDescriptorsPerSession.
+constexpr size_t kMaxDescriptors = 256;
+
+absl::Status Closed() {
+  return absl::NotFoundError("the session has ended");
+}
+
+// How an invocation that was interrupted is told to its client.
+absl::Status StatusOf(const Invocation& invocation) {
+  const std::string name =
+      StrCat("invocation ", invocation.info().id, " (", ToString(invocation.info().kind),
+             invocation.info().func.empty() ? "" : " of ", invocation.info().func, ")");
+  switch (invocation.reason()) {
+    case engine::InterruptReason::kNone:
+      break;
+    case engine::InterruptReason::kDeadline:
+      return absl::DeadlineExceededError(StrCat(name, " was stopped at its deadline"));
+    case engine::InterruptReason::kCancel:
+      return absl::CancelledError(StrCat(name, " was cancelled"));
+    case engine::InterruptReason::kClientGone:
+      return absl::CancelledError(StrCat(name, " was cancelled: its client has gone"));
+    case engine::InterruptReason::kShutdown:
+      return absl::UnavailableError(StrCat(name, " was stopped: wasmd is shutting down"));
+  }
+  return absl::InternalError(StrCat(name, " was stopped for no reason"));
+}
+
+const GuestResult& ResultOf(const GuestResult& result) {
+  return result;
+}
+const GuestResult& ResultOf(const CallGuestResult& called) {
+  return called.result;
+}
+const GuestResult& ResultOf(const CreateInstanceResult& created) {
+  return created.result;
+}
+
+// Access has no guest of its own.
+struct NoGuest {};
+const GuestResult& ResultOf(const NoGuest& /*unused*/) {
+  static const GuestResult* const none = new GuestResult;
+  return *none;
+}
+
+void CountInterrupted(engine::InterruptReason reason, Counters& counters) {
+  switch (reason) {
+    case engine::InterruptReason::kNone:
+      break;
+    case engine::InterruptReason::kDeadline:
+      counters.deadline_exceeded.Add();
+      break;
+    case engine::InterruptReason::kCancel:
+    case engine::InterruptReason::kClientGone:
+    case engine::InterruptReason::kShutdown:
+      counters.cancelled.Add();
+      break;
+  }
+}
+
+}  // namespace
+
+Session::Session(SessionServices& services, Identity identity)
+    : services_(services), identity_(std::move(identity)), last_used_(absl::Now()) {}
+
+Session::~Session() = default;
+
+void Session::Introduce(std::string client_name, std::string client_version) {
+  Log(LogLevel::kDebug, "client introduced itself",
+      {{"session", identity_.number}, {"client", client_name}, {"version", client_version}});
+  const absl::MutexLock lock(&mutex_);
+  client_name_ = std::move(client_name);
+}
+
+std::string Session::client_name() const {
+  const absl::MutexLock lock(&mutex_);
+  return client_name_;
+}
+
+absl::StatusOr<std::vector<uint64_t>> Session::AddDescriptors(
+    std::vector<engine::UniqueFd> descriptors) {
+  const absl::MutexLock lock(&mutex_);
+  if (closed_) {
+    return Closed();
+  }
+  if (descriptors_.size() + descriptors.size() > kMaxDescriptors) {
+    return absl::ResourceExhaustedError(
+        StrCat("a session holds no more than ", kMaxDescriptors, " descriptors"));
+  }
+  std::vector<uint64_t> handles;
+  for (engine::UniqueFd& descriptor : descriptors) {
+    handles.push_back(NextHandle());
+    descriptors_.emplace(handles.back(), std::move(descriptor));
+  }
+  return handles;
+}
+
+absl::StatusOr<engine::UniqueFd> Session::TakeDescriptor(uint64_t handle) {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = descriptors_.find(handle);
+  if (found == descriptors_.end()) {
+    return absl::NotFoundError(StrCat(
+        "no descriptor ", handle, " in this session: each is used once, and comes by handshake"));
+  }
+  engine::UniqueFd descriptor = std::move(found->second);
+  descriptors_.erase(found);
+  return descriptor;
+}
+
+absl::StatusOr<std::shared_ptr<Invocation>> Session::NewInvocation(InvocationInfo info,
+                                                                   Quota quota) {
+  info.principal = identity_.principal;
+  const absl::MutexLock lock(&mutex_);
+  if (closed_) {
+    return Closed();
+  }
+  info.client_name = client_name_;
+  const Options& options = services_.options;
+  const bool is_run = quota == Quota::kRuns;
+  const uint32_t limit = is_run ? options.max_runs_per_session : options.max_calls_per_session;
+  uint32_t& used = is_run ? runs_ : calls_;
+  if (used >= limit) {
+    return absl::ResourceExhaustedError(
+        StrCat("a session has no more than ", limit, is_run ? " programs" : " calls",
+               " at one time (", is_run ? "--max-session-runs" : "--max-session-calls", ")"));
+  }
+  if (info.id == 0) {
+    while (invocations_.contains(next_invocation_)) {
+      ++next_invocation_;
+    }
+    info.id = next_invocation_++;
+  } else if (invocations_.contains(info.id)) {
+    return absl::AlreadyExistsError(StrCat("invocation ", info.id, " runs already"));
+  }
+  ++used;
+  auto invocation = std::make_shared<Invocation>(std::move(info));
+  invocations_.emplace(invocation->info().id, invocation);
+  return invocation;
+}
+
+void Session::Forget(const Invocation& invocation, Quota quota) {
+  const absl::MutexLock lock(&mutex_);
+  invocations_.erase(invocation.info().id);
+  last_used_ = absl::Now();
+  if (quota == Quota::kCalls) {
+    --calls_;
+  }
+}
+
+void Session::EndRun() {
+  const absl::MutexLock lock(&mutex_);
+  --runs_;
+  last_used_ = absl::Now();
+}
+
+template <typename T>
+Session::Started Session::Start(std::shared_ptr<Invocation> invocation, Quota quota,
+                                absl::Time deadline, std::shared_ptr<InstanceGroup> group,
+                                std::function<absl::StatusOr<T>(Invocation&)> guest, Done<T> done) {
+  Scheduler::Work work;
+  work.invocation = invocation;
+  work.deadline = deadline;
+  work.group = std::move(group);
+  const std::shared_ptr<Session> self = shared_from_this();
+  work.run = [self, invocation, quota, guest = std::move(guest), done]() mutable {
+    auto result = std::make_shared<absl::StatusOr<T>>(guest(*invocation));
+    guest = nullptr;  // Instances and modules that it holds are free before the client hears.
+    return std::function<void()>([self, invocation, quota, result = std::move(result), done] {
+      const bool interrupted = result->ok() && ResultOf(**result).stop.has_value() &&
+                               std::holds_alternative<engine::Interrupt>(*ResultOf(**result).stop);
+      self->Forget(*invocation, quota);
+      if (result->ok() && ResultOf(**result).stop.has_value() &&
+          std::holds_alternative<engine::Trap>(*ResultOf(**result).stop)) {
+        self->services_.counters.traps.Add();
+      }
+      if (interrupted) {
+        CountInterrupted(invocation->reason(), self->services_.counters);
+        done(StatusOf(*invocation));
+      } else {
+        done(std::move(*result));
+      }
+    });
+  };
+  work.dropped = [self, invocation, quota, done] {
+    CountInterrupted(invocation->reason(), self->services_.counters);
+    self->Forget(*invocation, quota);
+    done(StatusOf(*invocation));
+  };
+  const absl::Status started = quota == Quota::kRuns
+                                   ? services_.scheduler.StartRun(std::move(work))
+                                   : services_.scheduler.StartCall(std::move(work));
+  if (!started.ok()) {
+    Forget(*invocation, quota);
+    done(started);
+    return nullptr;
+  }
+  return invocation;
+}
+
+GuestLimits Session::Limits(uint64_t max_memory_bytes) const {
+  const Options& options = services_.options;
+  GuestLimits limits;
+  limits.memory_bytes = max_memory_bytes == 0
+                            ? options.max_memory_bytes
+                            : std::min(max_memory_bytes, options.max_memory_bytes);
+  limits.wasm_stack_bytes = options.wasm_stack_bytes;
+  return limits;
+}
+
+Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done) {
+  services_.counters.calls.Add();
+  InvocationInfo info;
+  info.id = spec.invocation_id;
+  info.kind = InvocationKind::kCall;
+  info.func = spec.call.func;
+  if (spec.module.empty()) {
+    absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(spec.instance);
+    if (!held.ok()) {
+      done(held.status());
+      return nullptr;
+    }
+    info.module = (*held)->module->digest;
+    absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+        NewInvocation(std::move(info), Quota::kCalls);
+    if (!invocation.ok()) {
+      done(invocation.status());
+      return nullptr;
+    }
+    const std::shared_ptr<InstanceGroup> group = (*held)->group;
+    return Start<CallGuestResult>(
+        *invocation, Quota::kCalls, spec.deadline, group,
+        [this, held = *std::move(held), call = std::move(spec.call)](Invocation& running) {
+          held->invocations.fetch_add(1, std::memory_order_relaxed);
+          return CallGuest(*held->group, *held->instance, call, running,
+                           [this] { return NextHandle(); });
+        },
+        std::move(done));
+  }
+  absl::StatusOr<ModuleRecord> module = services_.store.Find(identity_.principal, spec.module);
+  if (!module.ok()) {
+    done(module.status());
+    return nullptr;
+  }
+  info.module = module->module->digest;
+  info.module_name = module->name;
+  absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+      NewInvocation(std::move(info), Quota::kCalls);
+  if (!invocation.ok()) {
+    done(invocation.status());
+    return nullptr;
+  }
+  return Start<CallGuestResult>(
+      *invocation, Quota::kCalls, spec.deadline, nullptr,
+      [this, stored = module->module, call = std::move(spec.call)](Invocation& running) {
+        return CallFreshGuest(services_.engine.runtime(), Limits(), stored->module, call, running);
+      },
+      std::move(done));
+}
+
+absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
+  engine::WasiOptions wasi;
+  wasi.args = std::move(spec.args);
+  wasi.env = std::move(spec.env);
+  for (RunRequestSpec::Preopen& preopen : spec.preopens) {
+    engine::WasiPreopen out;
+    out.guest_path = std::move(preopen.guest_path);
+    out.read_only = preopen.read_only;
+    if (const auto* handle = std::get_if<uint64_t>(&preopen.source)) {
+      WASMD_ASSIGN_OR_RETURN(out.directory, TakeDescriptor(*handle));
+    } else {
+      const std::string& name = std::get<std::string>(preopen.source);
+      const auto root = services_.roots.find(name);
+      if (root == services_.roots.end()) {
+        return absl::NotFoundError(
+            StrCat("the daemon's configuration offers no directory \"", name, "\" (--root)"));
+      }
+      out.directory.reset(::fcntl(root->second.get(), F_DUPFD_CLOEXEC, 0));
+      if (!out.directory) {
+        return absl::ResourceExhaustedError(StrCat("no descriptor: ", std::strerror(errno)));
+      }
+    }
+    wasi.preopens.push_back(std::move(out));
+  }
+  if (const auto* handle = std::get_if<uint64_t>(&spec.stdin_source)) {
+    WASMD_ASSIGN_OR_RETURN(wasi.stdin_stream, TakeDescriptor(*handle));
+  } else if (auto* stream =
+                 std::get_if<std::shared_ptr<engine::WasiInputStream>>(&spec.stdin_source)) {
+    wasi.stdin_stream = std::move(*stream);
+  }
+  for (const auto& [from, to] : {std::pair{&spec.stdout_target, &wasi.stdout_stream},
+                                 std::pair{&spec.stderr_target, &wasi.stderr_stream}}) {
+    if (const auto* handle = std::get_if<uint64_t>(from)) {
+      WASMD_ASSIGN_OR_RETURN(*to, TakeDescriptor(*handle));
+    } else if (auto* stream = std::get_if<std::shared_ptr<engine::WasiOutputStream>>(from)) {
+      *to = std::move(*stream);
+    }
+  }
+  return wasi;
+}
+
+Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
+  services_.counters.runs.Add();
+  absl::StatusOr<ModuleRecord> module = services_.store.Find(identity_.principal, spec.module);
+  absl::StatusOr<engine::WasiOptions> wasi = module.ok() ? ResolveWasi(spec) : module.status();
+  if (!wasi.ok()) {
+    done(wasi.status());
+    return {};
+  }
+  InvocationInfo info;
+  info.id = spec.invocation_id;
+  info.kind = InvocationKind::kRun;
+  info.module = module->module->digest;
+  info.module_name = module->name;
+  absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+      NewInvocation(std::move(info), Quota::kRuns);
+  if (!invocation.ok()) {
+    done(invocation.status());
+    return {};
+  }
+  // std::function wants copyable tasks.
+  const auto options = std::make_shared<engine::WasiOptions>(*std::move(wasi));
+  const GuestLimits limits = Limits(spec.max_memory_bytes);
+  StartedRun started;
+  started.place = std::shared_ptr<void>(
+      nullptr, [self = shared_from_this()](void* /*unused*/) { self->EndRun(); });
+  started.invocation = Start<GuestResult>(
+      *invocation, Quota::kRuns, spec.deadline, nullptr,
+      [this, limits, stored = module->module, options](Invocation& running) {
+        return RunGuest(services_.engine.runtime(), limits, stored->module, std::move(*options),
+                        running);
+      },
+      std::move(done));
+  return started;
+}
+
+absl::Status Session::Cancel(uint64_t invocation_id) {
+  std::shared_ptr<Invocation> invocation;
+  {
+    const absl::MutexLock lock(&mutex_);
+    const auto found = invocations_.find(invocation_id);
+    if (found == invocations_.end()) {
+      return absl::NotFoundError(StrCat("no invocation ", invocation_id, " runs in this session"));
+    }
+    invocation = found->second;
+  }
+  invocation->Interrupt(engine::InterruptReason::kCancel);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Session::HeldInstance>> Session::FindInstance(
+    uint64_t instance) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = instances_.find(instance);
+  if (found == instances_.end()) {
+    return absl::NotFoundError(StrCat("no instance ", instance, " in this session"));
+  }
+  return found->second;
+}
+
+absl::StatusOr<uint64_t> Session::AddInstance(std::shared_ptr<HeldInstance> held) {
+  const absl::MutexLock lock(&mutex_);
+  if (closed_) {
+    return Closed();
+  }
+  if (instances_.size() >= services_.options.max_instances_per_session) {
+    return absl::ResourceExhaustedError(StrCat("a session has no more than ",
+                                               services_.options.max_instances_per_session,
+                                               " instances (--max-session-instances)"));
+  }
+  const uint64_t instance = NextHandle();
+  instances_.emplace(instance, std::move(held));
+  return instance;
+}
+
+Session::Started Session::CreateInstance(CreateInstanceSpec spec, Done<CreateInstanceResult> done) {
+  absl::StatusOr<ModuleRecord> module = services_.store.Find(identity_.principal, spec.module);
+  if (!module.ok()) {
+    done(module.status());
+    return nullptr;
+  }
+  InstantiateSpec instantiate;
+  instantiate.module = module->module->module;
+  instantiate.wasi = spec.wasi;
+  std::shared_ptr<InstanceGroup> group;
+  std::vector<std::shared_ptr<HeldInstance>> imported;
+  for (const auto& [name, handle] : spec.imports) {
+    absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(handle);
+    if (held.ok() && group != nullptr && group != (*held)->group) {
+      held = absl::FailedPreconditionError(StrCat(
+          "instance ", handle, " was not made together with instance ", spec.imports.front().second,
+          "; one instance imports from instances that import from each other, or from one"));
+    }
+    if (!held.ok()) {
+      done(held.status());
+      return nullptr;
+    }
+    group = (*held)->group;
+    instantiate.imports.emplace_back(name, (*held)->instance);
+  }
+  if (group == nullptr) {
+    group = std::make_shared<InstanceGroup>(services_.engine.runtime(), Limits());
+  }
+  InvocationInfo info;
+  info.kind = InvocationKind::kInstantiate;
+  info.module = module->module->digest;
+  info.module_name = module->name;
+  absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+      NewInvocation(std::move(info), Quota::kCalls);
+  if (!invocation.ok()) {
+    done(invocation.status());
+    return nullptr;
+  }
+  return Start<CreateInstanceResult>(
+      *invocation, Quota::kCalls, spec.deadline, group,
+      [this, group, instantiate = std::move(instantiate),
+       stored = module->module](Invocation& running) -> absl::StatusOr<CreateInstanceResult> {
+        WASMD_ASSIGN_OR_RETURN(InstantiateResult made,
+                               InstantiateGuest(*group, instantiate, running));
+        CreateInstanceResult created;
+        created.result = std::move(made.result);
+        if (made.instance != nullptr) {
+          auto held = std::make_shared<HeldInstance>();
+          held->module = stored;
+          held->group = group;
+          held->instance = made.instance;
+          WASMD_ASSIGN_OR_RETURN(created.instance, AddInstance(std::move(held)));
+        }
+        return created;
+      },
+      std::move(done));
+}
+
+Session::Started Session::Access(AccessSpec spec, std::function<void(absl::Status)> done) {
+  absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(spec.instance);
+  if (!held.ok()) {
+    done(held.status());
+    return nullptr;
+  }
+  InvocationInfo info;
+  info.kind = InvocationKind::kAccess;
+  info.module = (*held)->module->digest;
+  info.func = std::move(spec.what);
+  absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+      NewInvocation(std::move(info), Quota::kCalls);
+  if (!invocation.ok()) {
+    done(invocation.status());
+    return nullptr;
+  }
+  const std::shared_ptr<InstanceGroup> group = (*held)->group;
+  return Start<NoGuest>(
+      *invocation, Quota::kCalls, spec.deadline, group,
+      [held = *std::move(held),
+       access = std::move(spec.access)](Invocation& /*running*/) -> absl::StatusOr<NoGuest> {
+        WASMD_RETURN_IF_ERROR(access(*held->instance));
+        return NoGuest{};
+      },
+      [done = std::move(done)](const absl::StatusOr<NoGuest>& result) { done(result.status()); });
+}
+
+absl::Status Session::DropInstance(uint64_t instance) {
+  std::shared_ptr<HeldInstance> dropped;  // Released without the lock.
+  const absl::MutexLock lock(&mutex_);
+  const auto found = instances_.find(instance);
+  if (found == instances_.end()) {
+    return absl::NotFoundError(StrCat("no instance ", instance, " in this session"));
+  }
+  dropped = std::move(found->second);
+  instances_.erase(found);
+  return absl::OkStatus();
+}
+
+std::vector<InstanceRecord> Session::ListInstances() const {
+  std::vector<InstanceRecord> records;
+  const absl::MutexLock lock(&mutex_);
+  for (const auto& [handle, held] : instances_) {
+    InstanceRecord record;
+    record.instance = handle;
+    record.module = held->module->digest;
+    record.memory_bytes = held->group->store().memory_bytes();
+    record.invocations = held->invocations.load(std::memory_order_relaxed);
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+uint32_t Session::instance_count() const {
+  const absl::MutexLock lock(&mutex_);
+  return static_cast<uint32_t>(instances_.size());
+}
+
+void Session::Touch() {
+  const absl::MutexLock lock(&mutex_);
+  last_used_ = absl::Now();
+}
+
+absl::Time Session::last_used() const {
+  const absl::MutexLock lock(&mutex_);
+  return calls_ + runs_ != 0 ? absl::Now() : last_used_;
+}
+
+void Session::Close(engine::InterruptReason reason) {
+  // All released without the lock: destructors of stores unmap gigabytes of address space.
+  std::vector<std::shared_ptr<Invocation>> running;
+  std::unordered_map<uint64_t, engine::UniqueFd> descriptors;
+  std::map<uint64_t, std::shared_ptr<HeldInstance>> instances;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (closed_) {
+      return;
+    }
+    closed_ = true;
+    for (const auto& [id, invocation] : invocations_) {
+      running.push_back(invocation);
+    }
+    descriptors.swap(descriptors_);
+    instances.swap(instances_);
+  }
+  for (const std::shared_ptr<Invocation>& invocation : running) {
+    invocation->Interrupt(reason);
+  }
+}
+
+}  // namespace wasmd::daemon

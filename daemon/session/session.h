@@ -1,0 +1,215 @@
+// Session: one client's handles (instances, descriptors, references), its running invocations and
+// its quotas.
+//
+// Thread-safe. Held by shared_ptr: the manager's table, the handshake's connection and invocations
+// that run share it, and after Close it holds nothing any more but them.
+#ifndef WASMD_DAEMON_SESSION_SESSION_H_
+#define WASMD_DAEMON_SESSION_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "daemon/config/options.h"
+#include "daemon/observe/counters.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/guest.h"
+#include "daemon/pool/invocation.h"
+#include "daemon/scheduler/scheduler.h"
+#include "daemon/store/module_store.h"
+
+namespace wasmd::daemon {
+
+// What sessions work with; outlives them all.
+struct SessionServices {
+  const Options& options;
+  const engine::Engine& engine;
+  ModuleStore& store;
+  Scheduler& scheduler;
+  Counters& counters;
+  // Directories by the names that the configuration gives them, opened at the start.
+  std::map<std::string, engine::UniqueFd, std::less<>> roots;
+};
+
+// How a call or run ended, for whoever asked.
+//   status not ok: it did not run, or was stopped: kDeadlineExceeded, kCancelled, kUnavailable,
+//   each naming the invocation.
+template <typename T>
+using Done = std::function<void(absl::StatusOr<T>)>;
+
+struct CallRequestSpec {
+  std::string module;     // A digest; or empty, and
+  uint64_t instance = 0;  // the instance to call.
+  CallSpec call;
+  uint64_t invocation_id = 0;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+struct RunRequestSpec {
+  struct Preopen {
+    std::string guest_path;
+    std::variant<uint64_t, std::string> source;  // A descriptor's handle, or a root's name.
+    bool read_only = false;
+  };
+  // A descriptor's handle, a stream, or nothing.
+  using Input = std::variant<std::monostate, uint64_t, std::shared_ptr<engine::WasiInputStream>>;
+  using Output = std::variant<std::monostate, uint64_t, std::shared_ptr<engine::WasiOutputStream>>;
+
+  std::string module;
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::vector<Preopen> preopens;
+  Input stdin_source;
+  Output stdout_target;
+  Output stderr_target;
+  uint64_t invocation_id = 0;
+  uint64_t max_memory_bytes = 0;  // 0: the daemon's limit.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+struct CreateInstanceSpec {
+  std::string module;
+  std::vector<std::pair<std::string, uint64_t>> imports;  // Module name, instance.
+  bool wasi = false;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+struct CreateInstanceResult {
+  uint64_t instance = 0;  // 0: a start function did not return; `result` says why.
+  GuestResult result;
+};
+
+struct InstanceRecord {
+  uint64_t instance = 0;
+  std::string module;
+  uint64_t memory_bytes = 0;
+  uint64_t invocations = 0;
+};
+
+// Something to be done on an instance by who has its turn.
+struct AccessSpec {
+  uint64_t instance = 0;
+  std::string what;  // For `Invocation`: "read memory".
+  absl::Time deadline = absl::InfiniteFuture();
+  std::function<absl::Status(engine::Instance& instance)> access;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  struct Identity {
+    uint64_t number = 0;  // For logs.
+    std::string token;
+    std::string principal;        // Whose modules it sees: "uid:1000".
+    bool has_connection = false;  // Opened by handshake: ends with that connection.
+  };
+
+  Session(SessionServices& services, Identity identity);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  const Identity& identity() const { return identity_; }
+  void Introduce(std::string client_name, std::string client_version);
+  std::string client_name() const;
+
+  // ---- Descriptors
+
+  // Handles in the order of the descriptors. kResourceExhausted: there would be too many.
+  absl::StatusOr<std::vector<uint64_t>> AddDescriptors(std::vector<engine::UniqueFd> descriptors);
+  // kNotFound: none, or taken before.
+  absl::StatusOr<engine::UniqueFd> TakeDescriptor(uint64_t handle);
+
+  // ---- Invocations. Each returns the invocation that was started, to be interrupted by who asked;
+  // `done` is called once, on any thread. If it could not be started, `done` has been called with
+  // the reason, and null is returned.
+
+  using Started = std::shared_ptr<Invocation>;
+  Started Call(CallRequestSpec spec, Done<CallGuestResult> done);
+  // `done` is called when the program has ended and nothing uses its streams any more. The place in
+  // the runs' quota is free when `place` goes: the client may be slow to take what is left in the
+  // streams.
+  struct StartedRun {
+    Started invocation;
+    std::shared_ptr<void> place;
+  };
+  StartedRun Run(RunRequestSpec spec, Done<GuestResult> done);
+  Started CreateInstance(CreateInstanceSpec spec, Done<CreateInstanceResult> done);
+  Started Access(AccessSpec spec, std::function<void(absl::Status)> done);
+  // kNotFound: no invocation of this session that runs or waits.
+  absl::Status Cancel(uint64_t invocation_id);
+
+  // ---- Instances
+
+  absl::Status DropInstance(uint64_t instance);
+  std::vector<InstanceRecord> ListInstances() const;
+  uint32_t instance_count() const;
+
+  // ---- Life
+
+  // Marks it as used now.
+  void Touch();
+  // When it was last used; the present while something of it runs.
+  absl::Time last_used() const;
+  // Cancels invocations, drops instances, closes descriptors. Idempotent; everything asked for
+  // later fails with kNotFound.
+  void Close(engine::InterruptReason reason);
+
+ private:
+  struct HeldInstance {
+    std::shared_ptr<const StoredModule> module;
+    std::shared_ptr<InstanceGroup>
+        group;  // Shared with linked instances and with invocations that run.
+    engine::Instance* instance = nullptr;  // The group's.
+    std::atomic<uint64_t> invocations{0};
+  };
+  enum class Quota : uint8_t { kCalls, kRuns };
+
+  void EndRun();
+  // Makes an invocation and counts it. kAlreadyExists, kResourceExhausted, kNotFound (closed).
+  absl::StatusOr<std::shared_ptr<Invocation>> NewInvocation(InvocationInfo info, Quota quota);
+  // Takes it off the table; calls' place in their quota is free again.
+  void Forget(const Invocation& invocation, Quota quota);
+  absl::StatusOr<std::shared_ptr<HeldInstance>> FindInstance(uint64_t instance) const;
+  absl::StatusOr<uint64_t> AddInstance(std::shared_ptr<HeldInstance> held);
+  GuestLimits Limits(uint64_t max_memory_bytes = 0) const;
+  absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec);
+  uint64_t NextHandle() { return next_handle_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Runs `guest` on the scheduler and tells `done`; see session.cc.
+  template <typename T>
+  Started Start(std::shared_ptr<Invocation> invocation, Quota quota, absl::Time deadline,
+                std::shared_ptr<InstanceGroup> group,
+                std::function<absl::StatusOr<T>(Invocation&)> guest, Done<T> done);
+
+  SessionServices& services_;
+  const Identity identity_;
+  std::atomic<uint64_t> next_handle_{1};
+  mutable absl::Mutex mutex_;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string client_name_ ABSL_GUARDED_BY(mutex_);
+  absl::Time last_used_ ABSL_GUARDED_BY(mutex_);
+  uint32_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t runs_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_invocation_ ABSL_GUARDED_BY(mutex_) = uint64_t{1} << 32;
+  std::unordered_map<uint64_t, std::shared_ptr<Invocation>> invocations_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<uint64_t, engine::UniqueFd> descriptors_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, std::shared_ptr<HeldInstance>> instances_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace wasmd::daemon
+
+#endif  // WASMD_DAEMON_SESSION_SESSION_H_
