@@ -19,7 +19,8 @@ enum class BuiltinId : uint32_t {
 #include "engine/abi/builtins.def"
 #undef BUILTIN
 
-// In the order of builtins.def; what InstanceContext::builtins points to. Defined in engine/runtime/builtins.cc.
+// In the order of builtins.def; what InstanceContext::builtins points to. Defined in
+// engine/runtime/builtins.cc.
 extern const void* const kBuiltinTable[];
 
 }  // namespace wasmd::engine

@@ -1,24 +1,29 @@
-// The calling convention of generated code, shared by both compilers, the entry, the host thunks and the trap path.
-// docs/architecture.md, "Calling convention", says why; tests/unit/engine/abi tries it on AsmJit and on LLVM.
+// The calling convention of generated code, shared by both compilers, the entry, the host thunks
+// and the trap path. docs/architecture.md, "Calling convention", says why; tests/unit/engine/abi
+// tries it on AsmJit and on LLVM.
 //
 //   rdi                    InstanceContext* of the callee (for a host function: its HostBinding*)
 //   rsi rdx rcx r8 r9      general arguments (i32, i64, references), in order
 //   xmm0 … xmm7            float arguments (f32, f64), in order
-//   overflow cells         every argument that finds no register of its class, in order: StoreContext::overflow[k]
+//   overflow cells         every argument that finds no register of its class, in order:
+//   StoreContext::overflow[k]
 //
 //   rax rdx                general results, in order
 //   xmm0 xmm1              float results, in order
 //   overflow cells         every other result, in order, from cell 0
 //
-// An i32 travels zero-extended to 64 bits; an f32 in the low lane, the rest undefined. No argument is on the machine stack, so
-// tail calls of any signature need no moving of frames, and rsp is 16-byte aligned at every call. Overflow cells are written
-// just before the call (or return) and read first thing by the callee (or caller); nothing runs between that uses them, except
-// the lazy-compile entry, which leaves them alone.
+// An i32 travels zero-extended to 64 bits; an f32 in the low lane, the rest undefined. No argument
+// is on the machine stack, so tail calls of any signature need no moving of frames, and rsp is
+// 16-byte aligned at every call. Overflow cells are written just before the call (or return) and
+// read first thing by the callee (or caller); nothing runs between that uses them, except the
+// lazy-compile entry, which leaves them alone.
 //
-// Preserved across a call: rsp and rbp, nothing else. MXCSR and the direction flag are as C++ has them, always.
-// Every frame has rbp = its own frame pointer, [rbp] = caller's, [rbp + 8] = return address: the chain is the backtrace.
+// Preserved across a call: rsp and rbp, nothing else. MXCSR and the direction flag are as C++ has
+// them, always. Every frame has rbp = its own frame pointer, [rbp] = caller's, [rbp + 8] = return
+// address: the chain is the backtrace.
 //
-// Builtins (builtins.def) are C++ functions by the System V convention: they preserve rbx and r12–r15 too.
+// Builtins (builtins.def) are C++ functions by the System V convention: they preserve rbx and
+// r12–r15 too.
 #ifndef WASMD_ENGINE_ABI_CALLING_CONVENTION_H_
 #define WASMD_ENGINE_ABI_CALLING_CONVENTION_H_
 
@@ -30,8 +35,8 @@
 
 namespace wasmd::engine {
 
-inline constexpr uint32_t kGeneralParamRegs = 5;  // rsi rdx rcx r8 r9
-inline constexpr uint32_t kFloatParamRegs = 8;    // xmm0 … xmm7
+inline constexpr uint32_t kGeneralParamRegs = 5;   // rsi rdx rcx r8 r9
+inline constexpr uint32_t kFloatParamRegs = 8;     // xmm0 … xmm7
 inline constexpr uint32_t kGeneralResultRegs = 2;  // rax rdx
 inline constexpr uint32_t kFloatResultRegs = 2;    // xmm0 xmm1
 

@@ -1,11 +1,14 @@
-// What generated code and C++ both believe about memory: InstanceContext, StoreContext, FuncRef, tables, memories, and
-// ContextLayout, which says where a module's imports, tables, memories and globals stand behind the context's fixed part.
+// What generated code and C++ both believe about memory: InstanceContext, StoreContext, FuncRef,
+// tables, memories, and ContextLayout, which says where a module's imports, tables, memories and
+// globals stand behind the context's fixed part.
 //
-//   InstanceContext (fixed)  │ imported funcs {code, ctx} … │ table pointers … │ memory pointers … │ globals (16-byte cells
-//                            │                              │                  │                   │ or pointers) …
-//   ctx + 0                    kFixedBytes                                                            total_bytes
+//   InstanceContext (fixed)  │ imported funcs {code, ctx} … │ table pointers … │ memory pointers …
+//   │ globals (16-byte cells
+//                            │                              │                  │ │ or pointers) …
+//   ctx + 0                    kFixedBytes total_bytes
 //
-// All of it is plain memory owned by the runtime (engine/runtime). An instance, and with it its whole store, is used by one thread at a time.
+// All of it is plain memory owned by the runtime (engine/runtime). An instance, and with it its
+// whole store, is used by one thread at a time.
 #ifndef WASMD_ENGINE_ABI_INSTANCE_CONTEXT_H_
 #define WASMD_ENGINE_ABI_INSTANCE_CONTEXT_H_
 
@@ -29,17 +32,20 @@ struct alignas(16) Cell {
   uint64_t hi = 0;
 };
 
-// Arguments that find no register, and results: the larger of the two limits. See calling_convention.h.
+// Arguments that find no register, and results: the larger of the two limits. See
+// calling_convention.h.
 inline constexpr uint32_t kOverflowCells = kMaxFuncParams;
 
 // One per store: what all its instances share.
 struct StoreContext {
-  // Frames of wasm code stay above this address: each function that makes calls or has a large frame compares rsp with it.
+  // Frames of wasm code stay above this address: each function that makes calls or has a large
+  // frame compares rsp with it.
   uint64_t stack_limit = 0;
-  // Set by any thread to stop the guest; read by the signal handler and after host calls. 0, or an InterruptReason. See
-  // engine/runtime/interrupt.h.
+  // Set by any thread to stop the guest; read by the signal handler and after host calls. 0, or an
+  // InterruptReason. See engine/runtime/interrupt.h.
   std::atomic<uint32_t> interrupt_requested{0};
-  // The kernel's id of the thread on which the store has an activation, or 0: where the interrupt signal goes.
+  // The kernel's id of the thread on which the store has an activation, or 0: where the interrupt
+  // signal goes.
   std::atomic<int32_t> running_thread{0};
   Cell overflow[kOverflowCells];
 };
@@ -48,9 +54,9 @@ struct StoreContext {
 struct FuncRef {
   // By the calling convention. A lazily compiled function's entry stub at first, its code later.
   std::atomic<const void*> code{nullptr};
-  void* context = nullptr;   // InstanceContext* or HostBinding*: goes to rdi.
-  uint32_t type_id = 0;      // Canonical in the process: equal ids, equal types. Spec: match-functype
-  uint32_t func_index = 0;   // In its own instance.
+  void* context = nullptr;  // InstanceContext* or HostBinding*: goes to rdi.
+  uint32_t type_id = 0;  // Canonical in the process: equal ids, equal types. Spec: match-functype
+  uint32_t func_index = 0;  // In its own instance.
 };
 
 // Spec: syntax-tableinst. Elements are FuncRef* or opaque externref words; 0 is null.
@@ -70,21 +76,24 @@ struct ImportedFunc {
   void* context = nullptr;
 };
 
-// The first argument of every generated function. Fixed part; the rest is found through ContextLayout.
+// The first argument of every generated function. Fixed part; the rest is found through
+// ContextLayout.
 struct InstanceContext {
   StoreContext* store = nullptr;
   // Memory 0's base, or null. Copied from MemoryContext: constant for the instance's life.
   std::byte* memory_base = nullptr;
-  // One code pointer per function of the module's index space (imports' entries are unused): direct calls go through it.
-  // Shared by all instances of the module; a slot changes when its function is compiled.
+  // One code pointer per function of the module's index space (imports' entries are unused): direct
+  // calls go through it. Shared by all instances of the module; a slot changes when its function is
+  // compiled.
   const std::atomic<const void*>* func_table = nullptr;
   // Canonical type ids by type index of the module.
   const uint32_t* type_ids = nullptr;
   const void* const* builtins = nullptr;
-  // `void raise(uint32_t trap_code /*edi*/)`: leaves wasm. Reached by a call whose return address is the trap site; rsp may
-  // have any alignment. Does not return.
+  // `void raise(uint32_t trap_code /*edi*/)`: leaves wasm. Reached by a call whose return address
+  // is the trap site; rsp may have any alignment. Does not return.
   const void* raise_trap = nullptr;
-  // Where a function that is not compiled yet jumps with its index in eax and its arguments in place.
+  // Where a function that is not compiled yet jumps with its index in eax and its arguments in
+  // place.
   const void* lazy_entry = nullptr;
   Instance* instance = nullptr;
 };
@@ -111,10 +120,12 @@ inline constexpr uint32_t kImportedFuncContext = offsetof(ImportedFunc, context)
 static_assert(sizeof(std::atomic<const void*>) == 8 && sizeof(FuncRef) == 24);
 static_assert(kCtxFixedBytes == 64 && kStoreOverflow % 16 == 0);
 
-// A frame makes no stack check if it calls nothing and takes no more than this: it fits the host reserve many times over.
+// A frame makes no stack check if it calls nothing and takes no more than this: it fits the host
+// reserve many times over.
 inline constexpr uint32_t kUncheckedFrameBytes = 1024;
 
-// Where a module's variable parts stand in its InstanceContext; computed from the module alone, so code can be shared and kept.
+// Where a module's variable parts stand in its InstanceContext; computed from the module alone, so
+// code can be shared and kept.
 class ContextLayout {
  public:
   explicit ContextLayout(const Module& module);

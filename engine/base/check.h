@@ -21,9 +21,9 @@ namespace wasmd::engine {
 
 }  // namespace wasmd::engine
 
-#define WASMD_CHECK(condition, ...)                                                              \
-  (__builtin_expect(!!(condition), 1)                                                            \
-       ? static_cast<void>(0)                                                                    \
+#define WASMD_CHECK(condition, ...)   \
+  (__builtin_expect(!!(condition), 1) \
+       ? static_cast<void>(0)         \
        : ::wasmd::engine::CheckFailed(__FILE__, __LINE__, #condition __VA_OPT__(, ) __VA_ARGS__))
 
 #ifdef NDEBUG

@@ -3,4 +3,6 @@
 
 extern "C" const char* __asan_default_options();  // Named by the sanitizer's runtime.
 
-extern "C" const char* __asan_default_options() { return "use_sigaltstack=0"; }
+extern "C" const char* __asan_default_options() {
+  return "use_sigaltstack=0";
+}

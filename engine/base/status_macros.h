@@ -16,12 +16,11 @@
 #define WASMD_STATUS_CONCAT_INNER_(a, b) a##b
 #define WASMD_STATUS_CONCAT_(a, b) WASMD_STATUS_CONCAT_INNER_(a, b)
 
-#define WASMD_RETURN_IF_ERROR(expression)                    \
-  do {                                                       \
-    if (::absl::Status wasmd_status_ = (expression);         \
-        __builtin_expect(!wasmd_status_.ok(), 0)) {          \
-      return wasmd_status_;                                  \
-    }                                                        \
+#define WASMD_RETURN_IF_ERROR(expression)                                                        \
+  do {                                                                                           \
+    if (::absl::Status wasmd_status_ = (expression); __builtin_expect(!wasmd_status_.ok(), 0)) { \
+      return wasmd_status_;                                                                      \
+    }                                                                                            \
   } while (false)
 
 #define WASMD_ASSIGN_OR_RETURN(lhs, expression) \

@@ -42,7 +42,8 @@ struct CodeStats {
 struct CompileOptions {
   int threads = 1;  // At least 1: the caller's.
   const std::atomic<bool>* cancel = nullptr;
-  std::function<void(uint64_t done, uint64_t total)> progress = nullptr;  // Bytes of function bodies.
+  std::function<void(uint64_t done, uint64_t total)> progress =
+      nullptr;  // Bytes of function bodies.
 };
 
 class LoadedModule {

@@ -1,20 +1,24 @@
 // The descriptor-passing handshake: what a client says on wasmd's unix socket instead of HTTP/2.
 //
-// gRPC cannot pass file descriptors, so a client opens a second connection to the same socket, whose first four bytes are
-// kMagic instead of "PRI ". It stays open for the session's life: its end of file is the session's end.
+// gRPC cannot pass file descriptors, so a client opens a second connection to the same socket,
+// whose first four bytes are kMagic instead of "PRI ". It stays open for the session's life: its
+// end of file is the session's end.
 //
 //   client                                   wasmd
 //     Frame{kHello}                   ──►
 //                                     ◄──   Frame{kWelcome, payload: token, kTokenBytes of ASCII}
-//     Frame{kDescriptors, payload: u32 count} + SCM_RIGHTS with `count` descriptors on the frame's first byte
+//     Frame{kDescriptors, payload: u32 count} + SCM_RIGHTS with `count` descriptors on the frame's
+//     first byte
 //                                     ──►
 //                                     ◄──   Frame{kHandles, payload: u64 handles[count]}
 //     Frame{kRelease, payload: u64 handle}   (closes one that no run has taken; no reply)
 //                                     ──►
-//                                     ◄──   Frame{kError, payload: UTF-8 text}, then the connection closes
+//                                     ◄──   Frame{kError, payload: UTF-8 text}, then the connection
+//                                     closes
 //
-// The token goes into the gRPC metadata key kSessionMetadataKey; handles go into RunStart (preopens, stdio) and
-// UploadModuleHeader. A handle used by a Run or an upload is consumed by it. All integers little-endian. Standard library only.
+// The token goes into the gRPC metadata key kSessionMetadataKey; handles go into RunStart
+// (preopens, stdio) and UploadModuleHeader. A handle used by a Run or an upload is consumed by it.
+// All integers little-endian. Standard library only.
 #ifndef WASMD_PROTO_HANDSHAKE_HANDSHAKE_H_
 #define WASMD_PROTO_HANDSHAKE_HANDSHAKE_H_
 

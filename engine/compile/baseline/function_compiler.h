@@ -253,9 +253,9 @@ class FunctionCompiler : public NullSink {
   // Before a local is written: entries that refer to it get its old value elsewhere.
   void DetachEntries(uint32_t local);
   void SetLocal(uint32_t local, Value& value);
-  // The register to compute a value of `kind` into, if the instruction at `next_offset` in the module
-  // has a wish: one that writes a local gives the local's register away, even if it is that of the
-  // operand `a` or `b`, which is dying then.
+  // The register to compute a value of `kind` into, if the instruction at `next_offset` in the
+  // module has a wish: one that writes a local gives the local's register away, even if it is that
+  // of the operand `a` or `b`, which is dying then.
   Reg Hint(Kind kind, uint32_t next_offset, Value* a = nullptr, Value* b = nullptr);
 
   // --- value_state.cc: frame.

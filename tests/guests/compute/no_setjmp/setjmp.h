@@ -1,1 +1,2 @@
-// wasi-libc of 2022 has no setjmp. Lua includes this header and, with LUAI_THROW defined, uses nothing of it.
+// wasi-libc of 2022 has no setjmp. Lua includes this header and, with LUAI_THROW defined, uses
+// nothing of it.
