@@ -159,7 +159,8 @@ absl::Status Core::Initialize(const ConnectOptions& options, absl::Time deadline
         Cat("what listens at ", session_.address, " does not answer; is it wasmd?"));
   }
   // HTTP/2 that is not spoken, or not for us, or another service: gRPC has a code for each.
-  if (absl::IsUnavailable(status) || absl::IsUnimplemented(status) || absl::IsInternal(status)) {
+  if (absl::IsUnavailable(status) || absl::IsUnimplemented(status) || absl::IsInternal(status) ||
+      absl::IsUnknown(status)) {
     return absl::FailedPreconditionError(
         Cat("what listens at ", session_.address, " is no wasmd: ", status.message()));
   }

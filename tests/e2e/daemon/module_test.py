@@ -148,9 +148,9 @@ class ModuleLimit(E2eTest):
         for size in (64 * 1024, 1 << 20, 64 << 20):
             with self.subTest(size=size):
                 path.write_bytes(valid + custom_section(size))
-                self.assert_refused(self.ctl("module load", path), "large.wasm", "64")
-                self.assert_refused(self.ctl("call", path, "fib", 1), "large.wasm", "64")
-                self.assert_refused(self.ctl("run", "--no-pass-fds", path), "large.wasm", "64")
+                self.assert_refused(self.ctl("module load", path), "large.wasm", "limit")
+                self.assert_refused(self.ctl("call", path, "fib", 1), "large.wasm", "limit")
+                self.assert_refused(self.ctl("run", "--no-pass-fds", path), "large.wasm", "limit")
 
     def test_module_at_the_limit(self) -> None:
         valid = self.module.read_bytes()

@@ -87,7 +87,7 @@ class Endless(E2eTest):
                 self.assert_overflowed(ended)
         ended = self.ctl("call", self.module, "recurse", 1)
         self.assert_overflowed(ended)
-        self.assertIn("deeper", ended.stderr)
+        self.assertIn("recurse", ended.stderr)
 
     def test_every_trap_leaves_the_daemon_alive(self) -> None:
         kinds = self.ctl("run", guest("trap"), "list").stdout.decode().split()
