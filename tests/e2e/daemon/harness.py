@@ -119,7 +119,8 @@ class Daemon:
         self.socket_path = socket_path
         self._log = tempfile.TemporaryFile(prefix="wasmd-e2e-log-")
         self.process = subprocess.Popen(
-            [bin_dir() / "wasmd", "--listen", self.address, *options],
+            # Where the test is killed (ctest's TIMEOUT), the daemon goes with it.
+            ["setpriv", "--pdeathsig", "KILL", bin_dir() / "wasmd", "--listen", self.address, *options],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
