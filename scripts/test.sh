@@ -68,9 +68,13 @@ release() {
 unit_tests() {
   test_preset release --label-regex '^(unit|conformance|lint|fuzz)$' --repeat until-pass:3
 }
-# The real binaries, driven from outside; registries are asked for programs and peers.
+# The real binaries under bad input, load and signals.
+daemon_tests() {
+  test_preset release --tests-regex '^e2e\.daemon' --repeat until-pass:3
+}
+# The rest of what drives the real binaries from outside; registries are asked for programs and peers.
 end_to_end_tests() {
-  test_preset release --label-exclude '^(unit|conformance|lint|fuzz)$'
+  test_preset release --label-exclude '^(unit|conformance|lint|fuzz)$' --exclude-regex '^e2e\.daemon'
 }
 sanitized() {
   configure "$1" -DWASMD_WERROR=OFF
@@ -94,6 +98,7 @@ if $long; then
   part "fuzz: a minute a target" fuzz_all
 fi
 
+part "release: the daemon under bad input" daemon_tests
 # Last, so that ctest's summary closes the output.
 part "release: unit tests and conformance" unit_tests
 
