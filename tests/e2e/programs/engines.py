@@ -144,6 +144,8 @@ class Engine:
     """Builds the command that runs a wasm program. `dirs` are (host folder, guest path) pairs."""
 
     name = ""
+    # Where the guest's folder has to be, for an engine that cannot take any.
+    fixed_folder: pathlib.Path | None = None
 
     def command(
         self,
@@ -213,19 +215,29 @@ class Wasmtime(Engine):
 
 
 class Wasmd(Engine):
-    """`wasmctl run` against a daemon that somebody else keeps running at `address`."""
+    """`wasmctl run` against a daemon that somebody else keeps running at `address`.
+
+    With `root`, no descriptor is passed: streams travel through the connection, and the guest's folder
+    is the one that the daemon was started with as --root programs=ROOT.
+    """
 
     name = "wasmd"
 
-    def __init__(self, wasmctl: pathlib.Path, address: str, options: Sequence[str] = ()) -> None:
+    def __init__(self, wasmctl: pathlib.Path, address: str, root: pathlib.Path | None = None) -> None:
         self._wasmctl = wasmctl
         self._address = address
-        self._options = list(options)
+        self.fixed_folder = root
 
     def command(self, module, args, dirs, env):
-        command = [str(self._wasmctl), "run", "--address", self._address, *self._options]
+        command = [str(self._wasmctl), "run", "--address", self._address]
+        if self.fixed_folder is not None:
+            command.append("--no-pass-fds")
         for host, guest in dirs:
-            command += ["--dir", f"{host}::{guest}"]
+            if self.fixed_folder is None:
+                command += ["--dir", f"{host}::{guest}"]
+            else:
+                assert host == str(self.fixed_folder)
+                command += ["--root", f"programs::{guest}"]
         for key, value in env.items():
             command += ["--env", f"{key}={value}"]
         return [*command, str(module), "--", *args]
