@@ -1,7 +1,8 @@
-// Quota: a number that may be taken up to a limit. Thread-compatible.
+// Quota: a number that may be taken up to a limit. Thread-compatible, but used() may be read from any thread.
 #ifndef WASMD_ENGINE_RUNTIME_QUOTA_H_
 #define WASMD_ENGINE_RUNTIME_QUOTA_H_
 
+#include <atomic>
 #include <cstdint>
 
 namespace wasmd::engine {
@@ -14,19 +15,20 @@ class Quota {
 
   // False, and nothing is taken, where that would pass the limit.
   bool Take(uint64_t amount) {
-    if (amount > limit_ - used_) {
+    const uint64_t used_now = used();
+    if (amount > limit_ - used_now) {
       return false;
     }
-    used_ += amount;
+    used_.store(used_now + amount, std::memory_order_relaxed);
     return true;
   }
-  void Give(uint64_t amount) { used_ -= amount; }
-  uint64_t used() const { return used_; }
+  void Give(uint64_t amount) { used_.store(used() - amount, std::memory_order_relaxed); }
+  uint64_t used() const { return used_.load(std::memory_order_relaxed); }
   uint64_t limit() const { return limit_; }
 
  private:
   const uint64_t limit_;
-  uint64_t used_ = 0;
+  std::atomic<uint64_t> used_{0};  // Written by one thread.
 };
 
 }  // namespace wasmd::engine
