@@ -90,8 +90,8 @@ fuzz_all() {
 
 report "format, layers, .proto, spaces" .ci/lint.sh --quick
 part "release: build" release
-report "release: end-to-end tests" timeout 1500 bash -c "$(declare -f end_to_end_tests test_preset); end_to_end_tests"
-report "asan, ubsan: unit tests" sanitized asan
+report "release: end-to-end tests" timeout 1200 bash -c "$(declare -f end_to_end_tests test_preset); end_to_end_tests"
+report "asan, ubsan: unit tests" timeout 1200 bash -c "set -e; source scripts/lib.sh; $(declare -f sanitized test_preset); sanitized asan"
 if $long; then
   part "tsan: unit tests" sanitized tsan
   part "g++: unit tests" sanitized gcc
