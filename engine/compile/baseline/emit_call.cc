@@ -359,7 +359,7 @@ void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
   EmitPlan();
   asm_.Load(Kind::kI64, kRax,
             Mem::At(kRdi, static_cast<int32_t>(layout_.table_pointer(table_index))));
-  asm_.Op(Inst::kIdCmp, Assembler::R64(kR10), Assembler::M(Mem::At(kRax, kTableSize)));
+  asm_.Op(Inst::kIdCmp, Assembler::R64(kR10), Assembler::M(Mem::At(kRax, kTableElementCount)));
   TrapIf(Cond::kAE, TrapCode::kTableOutOfBounds);
   asm_.Load(Kind::kI64, kRax, Mem::At(kRax, kTableElements));
   asm_.Load(Kind::kI64, kRax, {.base = kRax, .index = kR10, .shift = 3});

@@ -359,7 +359,7 @@ Mem FunctionCompiler::PopTableElement(uint32_t table_index, Value& index) {
   const Reg context = ContextReg();
   asm_.Load(Kind::kI64, kScratch,
             Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
-  asm_.Op(Inst::kIdCmp, Assembler::R64(reg), Assembler::M(Mem::At(kScratch, kTableSize)));
+  asm_.Op(Inst::kIdCmp, Assembler::R64(reg), Assembler::M(Mem::At(kScratch, kTableElementCount)));
   TrapIf(Cond::kAE, TrapCode::kTableOutOfBounds);
   asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kTableElements));
   return {.base = kScratch, .index = reg, .shift = 3};
@@ -385,7 +385,7 @@ void FunctionCompiler::OnTableSize(uint32_t table_index) {
   const Reg reg = Alloc(kGeneralRegs);
   asm_.Load(Kind::kI64, reg,
             Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
-  asm_.Load(Kind::kI32, reg, Mem::At(reg, kTableSize));
+  asm_.Load(Kind::kI32, reg, Mem::At(reg, kTableElementCount));
   PushReg(Kind::kI32, reg);
 }
 

@@ -391,7 +391,7 @@ void FunctionAnalysis::Log(uint32_t local, bool is_assigned) {
   if (innermost_loop_ != kNone) {
     // After a call nothing is in registers: only what stands before the first one is worth carrying
     // round the loop.
-    log_.push_back({local, open_[innermost_loop_].calls_seen ? 0u : 1u, is_assigned ? 1u : 0u});
+    log_.push_back({local, open_[innermost_loop_].calls_seen ? 0u : 1u, is_assigned});
   }
 }
 
@@ -415,7 +415,7 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
     } else {
       LogEntry& sum = counted_[index - 1];
       sum.weight = std::min<uint32_t>(sum.weight + entry.weight, uint32_t{1} << 24);
-      sum.is_assigned |= entry.is_assigned;
+      sum.is_assigned = sum.is_assigned || entry.is_assigned;
     }
   }
   for (const LogEntry& entry : counted_) {
@@ -438,7 +438,7 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
       continue;
     }
     ++count;
-    hot_.push_back({entry.local, entry.is_assigned != 0});
+    hot_.push_back({entry.local, entry.is_assigned});
     if (innermost_loop_ != kNone) {
       const uint32_t weight =
           outer_calls_seen ? 0 : std::min<uint32_t>(entry.weight * 8, uint32_t{1} << 20);

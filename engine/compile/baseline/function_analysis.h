@@ -91,8 +91,8 @@ class FunctionAnalysis {
   };
   struct LogEntry {
     uint32_t local;
-    uint32_t weight : 31;
-    uint32_t is_assigned : 1;
+    uint32_t weight;
+    bool is_assigned;
   };
   static constexpr uint32_t kNone = UINT32_MAX;
 
