@@ -19,11 +19,11 @@ RUN cmake --preset release -DWASMD_TESTS=OFF \
     && cmake --install build/release --prefix /out/usr/local --strip
 
 FROM ${BASE}
-# What the linker leaves dynamic: libc and the C++ runtime. The base has both; libstdc++6 is named so
+# What stays dynamic: libc, the C++ runtime, and what Debian has no archive of. libstdc++6 is named so
 # that another base fails here and not at start.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libstdc++6 \
+    && apt-get install -y --no-install-recommends libfmt9 libspdlog1.10 libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 wasmd \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin wasmd \
