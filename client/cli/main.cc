@@ -1,4 +1,5 @@
 // wasmctl: the command line of wasmd.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -68,6 +69,23 @@ int Main(std::vector<std::string> words) {
 
 }  // namespace
 }  // namespace wasmd::cli
+
+namespace {
+
+// A closed standard stream is the null device from here on, or the next file would get its number.
+// gRPC's first is opened by a static constructor, so this comes before those.
+void OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) < 0) {
+      // The lowest number that is free.
+      open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    }
+  }
+}
+__attribute__((section(".preinit_array"),
+               used)) void (*const open_standard_streams)() = &OpenStandardStreams;
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // Sessions and descriptors are closed by now; what gRPC would do at exit takes time and helps

@@ -50,14 +50,6 @@ class OpenedFiles {
   std::vector<int> descriptors_;
 };
 
-bool IsOpen(int fd) {
-  return fcntl(fd, F_GETFD) >= 0;
-}
-
-client::Output OutputTo(int fd) {
-  return IsOpen(fd) ? client::Output::Descriptor(fd) : client::Output::Null();
-}
-
 std::string BaseName(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -112,9 +104,9 @@ int Run(const Common& common, const RunArguments& arguments) {
     }
     input = *fd;
   }
-  options.input = IsOpen(input) ? client::Input::Descriptor(input) : client::Input::Null();
-  options.output = OutputTo(STDOUT_FILENO);
-  options.error = OutputTo(STDERR_FILENO);
+  options.input = client::Input::Descriptor(input);
+  options.output = client::Output::Descriptor(STDOUT_FILENO);
+  options.error = client::Output::Descriptor(STDERR_FILENO);
   options.env = arguments.env;
   options.max_memory_bytes = arguments.max_memory_bytes;
   options.control.timeout = common.timeout;
