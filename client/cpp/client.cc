@@ -183,6 +183,14 @@ absl::Status Client::Close(const Control& control) {
 
 // ---- Instance
 
+namespace {
+
+absl::Status Gone() {
+  return absl::NotFoundError("the instance was dropped");
+}
+
+}  // namespace
+
 Instance::Instance(std::shared_ptr<Core> core, uint64_t id) : core_(std::move(core)), id_(id) {}
 
 Instance::Instance(Instance&& other) noexcept
@@ -203,6 +211,9 @@ Instance::~Instance() {
 
 absl::StatusOr<CallResult> Instance::Call(std::string_view func, std::span<const Value> args,
                                           const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
   v1::CallRequest request;
   request.set_instance(id_);
   return DoCall(*core_, request, func, args, control);
@@ -210,6 +221,9 @@ absl::StatusOr<CallResult> Instance::Call(std::string_view func, std::span<const
 
 absl::StatusOr<std::string> Instance::ReadMemory(std::string_view memory, uint64_t offset,
                                                  uint64_t size_bytes, const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
   v1::ReadMemoryRequest request;
   request.set_instance(id_);
   request.set_memory(std::string(memory));
@@ -235,6 +249,9 @@ absl::StatusOr<std::string> Instance::ReadMemory(std::string_view memory, uint64
 
 absl::Status Instance::WriteMemory(std::string_view memory, uint64_t offset, std::string_view data,
                                    const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
   v1::WriteMemoryRequest request;
   request.set_instance(id_);
   request.set_memory(std::string(memory));
@@ -255,6 +272,9 @@ absl::Status Instance::WriteMemory(std::string_view memory, uint64_t offset, std
 }
 
 absl::StatusOr<Value> Instance::GetGlobal(std::string_view global, const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
   v1::GetGlobalRequest request;
   request.set_instance(id_);
   request.set_global(std::string(global));
@@ -269,6 +289,9 @@ absl::StatusOr<Value> Instance::GetGlobal(std::string_view global, const Control
 
 absl::Status Instance::SetGlobal(std::string_view global, const Value& value,
                                  const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
   v1::SetGlobalRequest request;
   request.set_instance(id_);
   request.set_global(std::string(global));
@@ -279,6 +302,9 @@ absl::Status Instance::SetGlobal(std::string_view global, const Value& value,
 }
 
 absl::Status Instance::Drop(const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
   v1::DropInstanceRequest request;
   request.set_instance(std::exchange(id_, 0));
   v1::DropInstanceResponse response;

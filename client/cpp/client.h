@@ -158,7 +158,7 @@ class Instance {
   // kFailedPrecondition: immutable.
   absl::Status SetGlobal(std::string_view global, const Value& value, const Control& control = {});
 
-  // Ends it now, and waits. kNotFound: it has ended already.
+  // Ends it now, and waits. From then on everything here is kNotFound, as it is after a move.
   absl::Status Drop(const Control& control = {});
 
   uint64_t id() const { return id_; }

@@ -375,7 +375,7 @@ class Module:
     ) -> Instance:
         """Makes an instance. `imports` names, for each module name that is imported, the instance whose exports satisfy it."""
         bindings = [
-            instance_pb2.ImportBinding(module=name, instance=instance.id) for name, instance in (imports or {}).items()
+            instance_pb2.ImportBinding(module=name, instance=instance._live_id()) for name, instance in (imports or {}).items()
         ]
         response: instance_pb2.CreateInstanceResponse = self._client._request(
             self._client._instances.CreateInstance,
@@ -466,12 +466,17 @@ class Instance:
     ) -> Any:
         """As Module.call. After DeadlineExceeded or Cancelled in the middle of a call the instance's state is gone."""
         values = self.module._convert(func, args)
-        return _pythonic(self._client._call({"instance": self.id}, func, values, timeout, cancel))
+        return _pythonic(self._client._call({"instance": self._live_id()}, func, values, timeout, cancel))
 
     def call_values(
         self, func: str, args: Sequence[Value] = (), *, timeout: float | None = None, cancel: Cancellation | None = None
     ) -> tuple[Value, ...]:
-        return self._client._call({"instance": self.id}, func, args, timeout, cancel)
+        return self._client._call({"instance": self._live_id()}, func, args, timeout, cancel)
+
+    def _live_id(self) -> int:
+        if not self.id:
+            raise _errors.NotFound("the instance was dropped", grpc.StatusCode.NOT_FOUND)
+        return self.id
 
     @property
     def memory(self) -> Memory:
@@ -483,7 +488,7 @@ class Instance:
 
     def get_global(self, name: str) -> PythonValue:
         response: instance_pb2.GetGlobalResponse = self._client._request(
-            self._client._instances.GetGlobal, instance_pb2.GetGlobalRequest(instance=self.id, **{"global": name})
+            self._client._instances.GetGlobal, instance_pb2.GetGlobalRequest(instance=self._live_id(), **{"global": name})
         )
         return Value.from_proto(response.value).python
 
@@ -497,7 +502,7 @@ class Instance:
             value = Value.of(type, value)
         self._client._request(
             self._client._instances.SetGlobal,
-            instance_pb2.SetGlobalRequest(instance=self.id, value=value.to_proto(), **{"global": name}),
+            instance_pb2.SetGlobalRequest(instance=self._live_id(), value=value.to_proto(), **{"global": name}),
         )
 
     def drop(self) -> None:
@@ -522,7 +527,7 @@ class Memory:
             response: instance_pb2.ReadMemoryResponse = client._request(
                 client._instances.ReadMemory,
                 instance_pb2.ReadMemoryRequest(
-                    instance=self._instance.id,
+                    instance=self._instance._live_id(),
                     memory=self._name,
                     offset=offset + part,
                     size_bytes=min(size - part, _MEMORY_PART_BYTES),
@@ -537,7 +542,7 @@ class Memory:
             client._request(
                 client._instances.WriteMemory,
                 instance_pb2.WriteMemoryRequest(
-                    instance=self._instance.id,
+                    instance=self._instance._live_id(),
                     memory=self._name,
                     offset=offset + part,
                     data=data[part : part + _MEMORY_PART_BYTES],
