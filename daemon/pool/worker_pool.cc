@@ -49,9 +49,8 @@ absl::Status WorkerPool::Submit(std::function<void()> task) {
   if (shutdown_) {
     return absl::UnavailableError("wasmd is shutting down");
   }
-  // Idle threads that no queued task has claimed yet, and threads that may still be started.
-  const size_t free =
-      idle_ + (options_.threads - std::min<size_t>(options_.threads, workers_.size()));
+  // Threads that no task holds, started or not, take queued ones without a wait.
+  const size_t free = options_.threads - std::min<size_t>(options_.threads, busy_);
   if (queue_.size() >= free + options_.max_queued) {
     return absl::ResourceExhaustedError(StrCat("no more than ",
                                                options_.threads + options_.max_queued,
@@ -78,7 +77,7 @@ void WorkerPool::SubmitAdmitted(std::function<void()> task) {
 
 void WorkerPool::Enqueue(std::function<void()> task) {
   queue_.push_back({std::move(task), absl::Now()});
-  if (queue_.size() > idle_ && workers_.size() < options_.threads) {
+  if (queue_.size() > workers_.size() - busy_ && workers_.size() < options_.threads) {
     StartThread();
   }
   if (idle_ > 0) {
@@ -123,6 +122,7 @@ void WorkerPool::Work(Worker& worker) {
     task = nullptr;  // What it holds is released without the lock.
     mutex_.Lock();
     worker.busy = false;
+    --busy_;
   }
   const auto self = std::ranges::find_if(workers_, [&](const Worker& w) { return &w == &worker; });
   ended_.splice(ended_.end(), workers_, self);
@@ -145,6 +145,7 @@ bool WorkerPool::WaitForTask(Worker& worker, std::function<void()>& task) {
   task = std::move(queue_.front().task);
   queue_.pop_front();
   worker.busy = true;
+  ++busy_;
   worker.task_started = absl::Now();
   return true;
 }
@@ -222,7 +223,7 @@ uint32_t WorkerPool::queued() const {
 
 uint32_t WorkerPool::busy() const {
   const absl::MutexLock lock(&mutex_);
-  return static_cast<uint32_t>(std::ranges::count_if(workers_, &Worker::busy));
+  return busy_;
 }
 
 }  // namespace wasmd::daemon
