@@ -101,6 +101,7 @@ void ModuleStore::LoadNow(LoadRequest request, const LoadDone& done) {
     if (const auto found = entries_.find(digest); found != entries_.end()) {
       present = found->second.module;
     } else if (const auto flight = flights_.find(digest); flight != flights_.end()) {
+      request.upload = nullptr;
       // The first one loads for all. If it fails, so would we; if it was given up, we try
       // ourselves.
       const auto shared = std::make_shared<LoadRequest>(std::move(request));
@@ -126,6 +127,7 @@ void ModuleStore::LoadNow(LoadRequest request, const LoadDone& done) {
     }
   }
   if (present != nullptr) {
+    request.upload = nullptr;  // Its share of the budget is free before the client hears.
     absl::Status compiled;
     if (request.eager) {
       compiled = present->module->CompileAll(
@@ -139,6 +141,7 @@ void ModuleStore::LoadNow(LoadRequest request, const LoadDone& done) {
     return;
   }
   absl::StatusOr<std::shared_ptr<const StoredModule>> compiled = Compile(request, digest);
+  request.upload = nullptr;
   if (compiled.status().code() == absl::StatusCode::kResourceExhausted) {
     EvictUnused();
   }
