@@ -318,9 +318,20 @@ TEST_F(ForeignFaultTest, ASentSignalIsNotATrap) {
         struct sigaction action = {};
         action.sa_handler = [](int) { _exit(5); };
         sigaction(SIGSEGV, &action, nullptr);
-        TestInstance instance("(module (func (export \"spin\") (loop $l (br $l))))");
+        TestInstance instance(R"((module (memory (export "memory") 1)
+            (func (export "spin") (loop $l (i32.store (i32.const 0) (i32.const 1)) (br $l)))))");
+        auto* const is_spinning = reinterpret_cast<std::atomic<uint8_t>*>(
+            instance.instance().Memory("memory")->bytes().data());
         const pthread_t self = pthread_self();
-        std::thread([self] { pthread_kill(self, SIGSEGV); }).detach();
+        std::thread([self, is_spinning] {
+          while (*is_spinning == 0) {
+          }
+          pthread_kill(self, SIGSEGV);
+          while (true) {  // Until the process ends: ThreadSanitizer reports a thread that ended
+                          // unjoined.
+            pause();
+          }
+        }).detach();
         static_cast<void>(instance.Invoke("spin"));
       },
       testing::ExitedWithCode(5), "");
