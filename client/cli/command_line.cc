@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,20 @@ std::function<bool(const CLI::results_t&)> IntoEach(std::vector<T>* to,
   };
 }
 
+// The first word that is neither an option nor an option's value: "run", say; or nothing.
+std::string_view CommandOf(const std::vector<std::string>& words) {
+  static constexpr std::string_view kOptionsWithValues[] = {"-a", "--address", "-o", "--output",
+                                                            "--timeout"};
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (std::ranges::find(kOptionsWithValues, words[i]) != std::end(kOptionsWithValues)) {
+      ++i;
+    } else if (!words[i].starts_with('-')) {
+      return words[i];
+    }
+  }
+  return {};
+}
+
 // The application, and where CLI11 puts what it reads.
 class Parser {
  public:
@@ -81,6 +96,7 @@ class Parser {
     app_.set_help_flag("-h,--help", "Show help");
     app_.add_flag("-V,--version", version_flag_, "Show the version");
     app_.get_formatter()->column_width(34);
+    AddCommonOptions(&app_);
     AddRun();
     AddCall();
     AddModule();
@@ -95,6 +111,12 @@ class Parser {
   CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& description) {
     CLI::App* command = parent.add_subcommand(name, description);
     command->get_formatter()->column_width(34);
+    AddCommonOptions(command);
+    return command;
+  }
+
+  // They may stand before the command, or behind it.
+  void AddCommonOptions(CLI::App* command) {
     command->add_option("-a,--address", common_.address,
                         "Where wasmd listens: unix:/path or host:port (default: $WASMD_ADDR, else "
                         "$XDG_RUNTIME_DIR/wasmd.sock)");
@@ -107,7 +129,6 @@ class Parser {
                      "End after that time, as in 5s or 250ms")
         ->expected(1)
         ->type_name("TIME");
-    return command;
   }
 
   void AddRun();
@@ -194,6 +215,7 @@ void Parser::AddCall() {
 void Parser::AddModule() {
   module_ = app_.add_subcommand("module", "Look after the modules that the daemon has");
   module_->require_subcommand(1);
+  AddCommonOptions(module_);
   load_ = AddCommand(*module_, "load", "Upload modules and print their digests");
   load_->add_option("FILE", load_arguments_.files, "Modules")->required();
   load_->add_flag("--eager", load_arguments_.eager, "Compile every function now");
@@ -228,7 +250,7 @@ void Parser::AddOther() {
 absl::StatusOr<CommandLine> Parser::Parse(std::vector<std::string> words) {
   // Of a program's own arguments CLI11 makes nothing: the first word that is no option ends ours.
   // But it would take `--` for the end of `run` itself.
-  const std::string_view command = words.empty() ? std::string_view() : words.front();
+  const std::string command(CommandOf(words));
   for (std::string& word : words) {
     if ((command == "call" && IsNegativeNumber(word)) || (command == "run" && word == "--")) {
       word.insert(word.begin(), kNotAnOption);

@@ -39,6 +39,28 @@ absl::Status Closed() {
   return absl::NotFoundError("the session has ended");
 }
 
+// Where one module alone runs, frames of a module without a name of its own are told by the name
+// that it was uploaded with.
+void NameFrames(const std::string& module_name, GuestResult& result) {
+  if (!result.stop.has_value()) {
+    return;
+  }
+  engine::Backtrace* backtrace = nullptr;
+  if (auto* trap = std::get_if<engine::Trap>(&*result.stop)) {
+    backtrace = &trap->backtrace;
+  } else if (auto* interrupt = std::get_if<engine::Interrupt>(&*result.stop)) {
+    backtrace = &interrupt->backtrace;
+  }
+  if (backtrace == nullptr) {
+    return;
+  }
+  for (engine::BacktraceFrame& frame : backtrace->frames) {
+    if (frame.module_name.empty()) {
+      frame.module_name = module_name;
+    }
+  }
+}
+
 // How an invocation that was interrupted is told to its client.
 absl::Status StatusOf(const Invocation& invocation) {
   const std::string name =
@@ -285,7 +307,12 @@ Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done)
   return Start<CallGuestResult>(
       *invocation, Quota::kCalls, spec.deadline, nullptr,
       [this, stored = module->module, call = std::move(spec.call)](Invocation& running) {
-        return CallFreshGuest(services_.engine.runtime(), Limits(), stored->module, call, running);
+        absl::StatusOr<CallGuestResult> called =
+            CallFreshGuest(services_.engine.runtime(), Limits(), stored->module, call, running);
+        if (called.ok()) {
+          NameFrames(running.info().module_name, called->result);
+        }
+        return called;
       },
       std::move(done));
 }
@@ -359,8 +386,12 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
   started.invocation = Start<GuestResult>(
       *invocation, Quota::kRuns, spec.deadline, nullptr,
       [this, limits, stored = module->module, options](Invocation& running) {
-        return RunGuest(services_.engine.runtime(), limits, stored->module, std::move(*options),
-                        running);
+        absl::StatusOr<GuestResult> ended = RunGuest(services_.engine.runtime(), limits,
+                                                     stored->module, std::move(*options), running);
+        if (ended.ok()) {
+          NameFrames(running.info().module_name, *ended);
+        }
+        return ended;
       },
       std::move(done));
   return started;

@@ -48,6 +48,15 @@ ECHO_ARGS = """(module
     (i32.store (i32.const 20) (i32.load (i32.const 4)))
     (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))))"""
 
+SAY_READY_AND_LOOP = """(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "\\20\\00\\00\\00\\06\\00\\00\\00")
+  (data (i32.const 32) "ready\\n")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))
+    (loop $for_ever (br $for_ever))))"""
+
 
 def wasmctl_command(*words: object) -> list[str]:
     """Without an address."""

@@ -98,6 +98,21 @@ TEST(CommandLineTest, CallTakesNegativeNumbersAndOptionsAnywhere) {
   EXPECT_THAT(Error({"call", "m", "f", "--timeout", "-5"}), HasSubstr("'-5'"));
 }
 
+TEST(CommandLineTest, CommonOptionsMayStandBeforeTheCommand) {
+  const CommandLine line =
+      Parse({"-a", "call", "-o", "json", "--timeout", "2s", "run", "p", "--", "-a", "other"});
+  EXPECT_EQ(line.common.address, "call");
+  EXPECT_EQ(line.common.format, OutputFormat::kJson);
+  EXPECT_EQ(line.common.timeout, absl::Seconds(2));
+  EXPECT_THAT(std::get<RunArguments>(line.command).args, ElementsAre("-a", "other"));
+  EXPECT_EQ(Parse({"--address=/s", "health"}).common.address, "/s");
+  EXPECT_EQ(Parse({"--spawn", "health"}).common.spawn, true);
+  EXPECT_EQ(Parse({"module", "-a", "/s", "ls"}).common.address, "/s");
+  EXPECT_EQ(Parse({"-a", "/first", "health", "-a", "/second"}).common.address, "/second");
+  EXPECT_THAT(Command<CallArguments>({"-a", "/s", "call", "m", "f", "-5"}).args, ElementsAre("-5"));
+  EXPECT_THAT(Error({"-a", "/s"}), HasSubstr("no command"));
+}
+
 TEST(CommandLineTest, ReadsTheOthers) {
   EXPECT_THAT(Command<ModuleRemoveArguments>({"module", "rm", "a", "b"}).modules,
               ElementsAre("a", "b"));
