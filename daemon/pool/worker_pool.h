@@ -97,8 +97,8 @@ class WorkerPool {
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
   std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);  // To be joined.
-  uint32_t idle_ ABSL_GUARDED_BY(mutex_) = 0;  // Threads that wait for a task.
-  uint32_t busy_ ABSL_GUARDED_BY(mutex_) = 0;  // Threads that run one.
+  uint32_t idle_ ABSL_GUARDED_BY(mutex_) = 0;        // Threads that wait for a task.
+  uint32_t busy_ ABSL_GUARDED_BY(mutex_) = 0;        // Threads that run one.
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   bool supervised_ ABSL_GUARDED_BY(mutex_) = false;
   bool supervisor_sleeps_ ABSL_GUARDED_BY(mutex_) = false;  // Until it is signalled.

@@ -1,4 +1,5 @@
-// Quota: a number that may be taken up to a limit. Thread-compatible, but used() may be read from any thread.
+// Quota: a number that may be taken up to a limit. Thread-compatible, but used() may be read from
+// any thread.
 #ifndef WASMD_ENGINE_RUNTIME_QUOTA_H_
 #define WASMD_ENGINE_RUNTIME_QUOTA_H_
 

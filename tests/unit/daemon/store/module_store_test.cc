@@ -54,7 +54,7 @@ std::vector<std::byte> Assemble(std::string_view text) {
 // A module of about `bytes` bytes that differs by `seed`.
 std::vector<std::byte> Filled(int seed, size_t bytes) {
   return Assemble(absl::StrCat("(module (memory 1) (data (i32.const 0) \"", seed, " ",
-                                  std::string(bytes, 'x'), "\"))"));
+                               std::string(bytes, 'x'), "\"))"));
 }
 
 class ModuleStoreTest : public testing::Test {
