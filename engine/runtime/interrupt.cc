@@ -133,10 +133,17 @@ void Watchdog::Shutdown() {
   if (thread_.has_value()) {
     thread_->Join();
   }
+  // States refer to us: what is left would keep itself alive for ever.
+  std::vector<Watched> left;
+  const MutexLock lock(mutex_);
+  left.swap(watched_);
 }
 
 void Watchdog::Watch(std::shared_ptr<InterruptState> state) {
   const MutexLock lock(mutex_);
+  if (stop_) {
+    return;  // No store is left: `state` is a handle's.
+  }
   watched_.push_back({std::move(state), 0});
   changed_.NotifyAll();
 }

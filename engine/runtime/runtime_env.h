@@ -26,6 +26,9 @@ class RuntimeEnv {
                                                             CompilerFactory compilers);
   RuntimeEnv(const RuntimeEnv&) = delete;
   RuntimeEnv& operator=(const RuntimeEnv&) = delete;
+  // Ends the watchdog's thread here: what is watched holds the watchdog too, and its last holder
+  // may be that very thread, which cannot join itself.
+  ~RuntimeEnv() { watchdog_->Shutdown(); }
 
   CodeArena& arena() { return arena_; }
   CodeQuota& quota() { return quota_; }

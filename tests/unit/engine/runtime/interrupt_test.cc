@@ -269,5 +269,26 @@ TEST_P(InterruptTest, ManyStoresAtOnce) {
   EXPECT_EQ(right, 160);
 }
 
+// The watchdog's thread may hold the last reference to what it watches, and with that to itself.
+TEST(EngineEndTest, AnEngineGoesWhileAnInterruptIsWatched) {
+  for (int i = 0; i < 50; ++i) {
+    absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create({});
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    InterruptHandle handle;
+    {
+      Store store((*engine)->runtime());
+      handle = store.ArmInterrupt();
+      EXPECT_TRUE(handle.Interrupt(InterruptReason::kCancel));
+      // Until the watchdog has it in hand, at some point of its round.
+      std::this_thread::sleep_for(microseconds(i * 40));
+      if (i % 2 == 0) {
+        handle = {};
+      }
+    }
+    engine->reset();
+    EXPECT_FALSE(handle.Interrupt(InterruptReason::kCancel));
+  }
+}
+
 }  // namespace
 }  // namespace wasmd::engine
