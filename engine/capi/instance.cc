@@ -1,4 +1,5 @@
 // Functions, globals, tables, memories and instances of wasm.h.
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -199,10 +200,8 @@ wasm_trap_t* wasm_func_call(const wasm_func_t* func, const wasm_val_vec_t* args,
   }
   const wasmd::engine::FuncType& type = func->handle.type();
   const size_t arg_count = args == nullptr ? 0 : args->size;
-  const size_t room = results == nullptr ? 0 : results->size;
-  if (arg_count != type.params.size() || room < type.results.size()) {
-    return NewTrap(store, wasmd::engine::StrCat(arg_count, " arguments and room for ", room,
-                                                " results, for a function of type ",
+  if (arg_count != type.params.size()) {
+    return NewTrap(store, wasmd::engine::StrCat(arg_count, " arguments for a function of type ",
                                                 wasmd::engine::ToString(type)));
   }
   absl::InlinedVector<Value, wasmd::engine::kInlineValues> values;
@@ -224,7 +223,8 @@ wasm_trap_t* wasm_func_call(const wasm_func_t* func, const wasm_val_vec_t* args,
   } else if (!outcome->ok()) {
     trap = wasmd::engine::TrapOf(store, outcome->stop());
   } else {
-    for (size_t i = 0; i < returned.size(); ++i) {
+    const size_t room = results == nullptr ? 0 : results->size;
+    for (size_t i = 0; i < std::min(room, returned.size()); ++i) {
       results->data[i] = wasmd::engine::FromValue(store, returned[i]);
     }
   }

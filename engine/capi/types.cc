@@ -1,4 +1,5 @@
 // Names and types of wasm.h.
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -263,11 +264,21 @@ wasm_externkind_t wasm_externtype_kind(const wasm_externtype_t* type) {
   return type->kind;
 }
 void wasm_externtype_delete(wasm_externtype_t* type) {
-  // Null for three of them.
-  wasm_functype_delete(wasm_externtype_as_functype(type));
-  wasm_globaltype_delete(wasm_externtype_as_globaltype(type));
-  wasm_tabletype_delete(wasm_externtype_as_tabletype(type));
-  wasm_memorytype_delete(wasm_externtype_as_memorytype(type));
+  if (type == nullptr) {
+    return;
+  }
+  switch (type->kind) {
+    case WASM_EXTERN_FUNC:
+      return wasm_functype_delete(static_cast<wasm_functype_t*>(type));
+    case WASM_EXTERN_GLOBAL:
+      return wasm_globaltype_delete(static_cast<wasm_globaltype_t*>(type));
+    case WASM_EXTERN_TABLE:
+      return wasm_tabletype_delete(static_cast<wasm_tabletype_t*>(type));
+    case WASM_EXTERN_MEMORY:
+      return wasm_memorytype_delete(static_cast<wasm_memorytype_t*>(type));
+    default:
+      return;
+  }
 }
 wasm_externtype_t* wasm_externtype_copy(const wasm_externtype_t* type) {
   switch (type->kind) {

@@ -6,6 +6,7 @@
 #define WASMD_ENGINE_CAPI_VEC_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
@@ -18,7 +19,7 @@ void VecNew(Vec* out, size_t size) {
   using Element = decltype(*out->data);
   out->data = nullptr;
   out->size = 0;
-  if (size != 0) {
+  if (size != 0 && size <= PTRDIFF_MAX / sizeof(Element)) {
     void* const data = std::calloc(size, sizeof(Element));
     out->data = static_cast<decltype(out->data)>(data);
     out->size = data == nullptr ? 0 : size;

@@ -341,7 +341,7 @@ WASM_API_EXTERN WASMD_C_OWN wasm_func_t* wasm_func_new_with_env(wasm_store_t*,
 WASM_API_EXTERN WASMD_C_OWN wasm_functype_t* wasm_func_type(const wasm_func_t*);
 WASM_API_EXTERN size_t wasm_func_param_arity(const wasm_func_t*);
 WASM_API_EXTERN size_t wasm_func_result_arity(const wasm_func_t*);
-/* Null: it returned, and `results` (of at least the results' size) are written. Otherwise a trap,
+/* Null: it returned, and `results` are written, as far as there is room for them. Otherwise a trap,
  * and they are not; so too for arguments of another number or type. */
 WASM_API_EXTERN WASMD_C_OWN wasm_trap_t* wasm_func_call(const wasm_func_t*,
                                                         const wasm_val_vec_t* args,
