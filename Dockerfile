@@ -14,9 +14,10 @@ COPY scripts/lib.sh scripts/lib.sh
 # Building and Libraries of the one package list; the tests' packages stay out.
 RUN . scripts/lib.sh && need_packages Building Libraries && rm -rf /var/lib/apt/lists/*
 COPY . .
+# Unspecified: all but the C library, which the daemon does not use.
 RUN cmake --preset release -DWASMD_TESTS=OFF \
     && cmake --build --preset release --target wasmd wasmctl wasmd_completions \
-    && cmake --install build/release --prefix /out/usr/local --strip
+    && cmake --install build/release --component Unspecified --prefix /out/usr/local --strip
 
 FROM ${BASE}
 # What stays dynamic: libc, the C++ runtime, and what Debian has no archive of. libstdc++6 is named so

@@ -47,12 +47,19 @@ class HostFunc {
 
 HostResult HostFunc::Call(std::span<const Value> args, std::span<Value> results) const {
   absl::InlinedVector<wasm_val_t, kInlineValues> arg_values;
-  for (const Value& arg : args) {
-    arg_values.push_back(FromValue(store_, arg));
+  arg_values.resize(args.size());
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (!NumberFromValue(args[i], arg_values[i])) {
+      arg_values[i] = FromValue(store_, args[i]);
+    }
   }
   absl::InlinedVector<wasm_val_t, kInlineValues> result_values;
-  for (const Value& result : results) {
-    result_values.push_back({.kind = KindOf(result.type), .of = {.i64 = 0}});
+  result_values.resize(results.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    // No bits are set yet: zero, or null.
+    if (!NumberFromValue(results[i], result_values[i])) {
+      result_values[i].kind = KindOf(results[i].type);
+    }
   }
   const wasm_val_vec_t arg_vec = {arg_values.size(), arg_values.data()};
   wasm_val_vec_t result_vec = {result_values.size(), result_values.data()};
@@ -67,6 +74,9 @@ HostResult HostFunc::Call(std::span<const Value> args, std::span<Value> results)
   }
   bool fits = true;
   for (size_t i = 0; i < results.size(); ++i) {
+    if (NumberToValue(result_values[i], results[i].type, results[i])) {
+      continue;
+    }
     const std::optional<Value> value = ToValue(store_, result_values[i], results[i].type);
     if (value.has_value()) {
       results[i] = *value;
@@ -204,17 +214,22 @@ wasm_trap_t* wasm_func_call(const wasm_func_t* func, const wasm_val_vec_t* args,
     return NewTrap(store, wasmd::engine::StrCat(arg_count, " arguments for a function of type ",
                                                 wasmd::engine::ToString(type)));
   }
-  absl::InlinedVector<Value, wasmd::engine::kInlineValues> values;
+  absl::InlinedVector<Value, wasmd::engine::kInlineValues> values(arg_count);
   for (size_t i = 0; i < arg_count; ++i) {
+    if (wasmd::engine::NumberToValue(args->data[i], type.params[i], values[i])) {
+      continue;
+    }
     const std::optional<Value> value = wasmd::engine::ToValue(store, args->data[i], type.params[i]);
     if (!value.has_value()) {
       return NewTrap(store,
                      wasmd::engine::StrCat("argument ", i, " does not fit, for a function of type ",
                                            wasmd::engine::ToString(type)));
     }
-    values.push_back(*value);
+    values[i] = *value;
   }
-  std::vector<Value> returned = std::exchange(store->results, {});
+  // A host function that the guest calls may call again, and finds none then.
+  std::vector<Value> returned;
+  returned.swap(store->results);
   absl::StatusOr<wasmd::engine::Outcome<void>> outcome =
       func->handle.Call(std::span<const Value>(values.data(), values.size()), returned);
   wasm_trap_t* trap = nullptr;
@@ -225,10 +240,12 @@ wasm_trap_t* wasm_func_call(const wasm_func_t* func, const wasm_val_vec_t* args,
   } else {
     const size_t room = results == nullptr ? 0 : results->size;
     for (size_t i = 0; i < std::min(room, returned.size()); ++i) {
-      results->data[i] = wasmd::engine::FromValue(store, returned[i]);
+      if (!wasmd::engine::NumberFromValue(returned[i], results->data[i])) {
+        results->data[i] = wasmd::engine::FromValue(store, returned[i]);
+      }
     }
   }
-  store->results = std::move(returned);
+  returned.swap(store->results);
   return trap;
 }
 

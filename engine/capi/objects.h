@@ -12,7 +12,9 @@
 #ifndef WASMD_ENGINE_CAPI_OBJECTS_H_
 #define WASMD_ENGINE_CAPI_OBJECTS_H_
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -202,9 +204,48 @@ Extern ExternOf(const wasm_extern_t& value);
 // Keeps the object of an externref for as long as the store lives. `store` is alive.
 std::optional<Value> ToValue(wasm_store_t* store, const wasm_val_t& value, ValType type);
 std::optional<Value> ToValue(wasm_store_t* store, wasm_ref_t* ref, ValType type);
+// The same for numbers alone, inlined into the paths that every call takes. False: no number, or
+// not of `type`; ToValue has the last word.
+inline bool NumberToValue(const wasm_val_t& value, ValType type, Value& to) {
+  const bool is_32_bits = value.kind == WASM_I32 || value.kind == WASM_F32;
+  constexpr std::array<ValType, 4> kTypes = {ValType::kI32, ValType::kI64, ValType::kF32,
+                                             ValType::kF64};
+  if (value.kind >= kTypes.size() || kTypes[value.kind] != type) {
+    return false;
+  }
+  // Bits are copied as bits: NaN payloads survive.
+  to.type = type;
+  to.bits =
+      is_32_bits ? std::bit_cast<uint32_t>(value.of.i32) : std::bit_cast<uint64_t>(value.of.i64);
+  return true;
+}
 // With a reference for the caller, if it is one.
 wasm_val_t FromValue(wasm_store_t* store, const Value& value);
 wasm_ref_t* RefFromValue(wasm_store_t* store, const Value& value);
+// False: no number, and FromValue has to do it.
+inline bool NumberFromValue(const Value& value, wasm_val_t& to) {
+  switch (value.type) {
+    case ValType::kI32:
+      to.kind = WASM_I32;
+      break;
+    case ValType::kI64:
+      to.kind = WASM_I64;
+      break;
+    case ValType::kF32:
+      to.kind = WASM_F32;
+      break;
+    case ValType::kF64:
+      to.kind = WASM_F64;
+      break;
+    case ValType::kFuncRef:
+    case ValType::kExternRef:
+    case ValType::kV128:
+    case ValType::kBottom:
+      return false;
+  }
+  to.of.i64 = std::bit_cast<int64_t>(value.bits);
+  return true;
+}
 
 // ---- traps (trap.cc) ----
 

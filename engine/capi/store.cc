@@ -131,37 +131,12 @@ std::optional<Value> ToValue(wasm_store_t* store, wasm_ref_t* ref, ValType type)
 }
 
 std::optional<Value> ToValue(wasm_store_t* store, const wasm_val_t& value, ValType type) {
-  switch (type) {
-    case ValType::kI32:
-      if (value.kind == WASM_I32) {
-        return Value::I32(value.of.i32);
-      }
-      break;
-    case ValType::kI64:
-      if (value.kind == WASM_I64) {
-        return Value::I64(value.of.i64);
-      }
-      break;
-    case ValType::kF32:
-      if (value.kind == WASM_F32) {
-        return Value::F32(value.of.f32);
-      }
-      break;
-    case ValType::kF64:
-      if (value.kind == WASM_F64) {
-        return Value::F64(value.of.f64);
-      }
-      break;
-    case ValType::kFuncRef:
-    case ValType::kExternRef:
-      // WASM_REF_VAL says externref of a function too.
-      if (value.kind == WASM_FUNCREF || value.kind == WASM_EXTERNREF) {
-        return ToValue(store, value.of.ref, type);
-      }
-      break;
-    case ValType::kV128:
-    case ValType::kBottom:
-      break;
+  if (Value number; NumberToValue(value, type, number)) {
+    return number;
+  }
+  // WASM_REF_VAL says externref of a function too.
+  if (IsRef(type) && (value.kind == WASM_FUNCREF || value.kind == WASM_EXTERNREF)) {
+    return ToValue(store, value.of.ref, type);
   }
   return std::nullopt;
 }
@@ -183,26 +158,8 @@ wasm_ref_t* RefFromValue(wasm_store_t* store, const Value& value) {
 
 wasm_val_t FromValue(wasm_store_t* store, const Value& value) {
   wasm_val_t result = {.kind = KindOf(value.type), .of = {.i64 = 0}};
-  switch (value.type) {
-    case ValType::kI32:
-      result.of.i32 = static_cast<int32_t>(value.i32());
-      break;
-    case ValType::kI64:
-      result.of.i64 = static_cast<int64_t>(value.i64());
-      break;
-    case ValType::kF32:
-      result.of.f32 = value.f32();
-      break;
-    case ValType::kF64:
-      result.of.f64 = value.f64();
-      break;
-    case ValType::kFuncRef:
-    case ValType::kExternRef:
-      result.of.ref = RefFromValue(store, value);
-      break;
-    case ValType::kV128:
-    case ValType::kBottom:
-      break;
+  if (!NumberFromValue(value, result) && IsRef(value.type)) {
+    result.of.ref = RefFromValue(store, value);
   }
   return result;
 }

@@ -180,7 +180,7 @@ def before() -> None:
 
 
 def after() -> None:
-    """faulthandler comes later: it sees every fault first, and wasm's are ours all the same before it does."""
+    """faulthandler comes later: it reports Python's fault, and ours, which it goes on to, has no part in that."""
     wasm = Wasm(LIBRARY, GUEST)
     wasm.trap_in_every_way()
     faulthandler.enable()
