@@ -61,21 +61,21 @@ void VecDelete(Vec* vec, DeleteElement delete_element) {
 
 // Defines them for wasm_`name`_vec_t of `element`; `copy` and `remove` are called as copy(to, from)
 // and remove(element).
-#define WASMD_DEFINE_VEC(name, element, copy, remove)                                       \
-  void wasm_##name##_vec_new_empty(wasm_##name##_vec_t* out) {                              \
-    ::wasmd::engine::VecNew(out, 0);                                                        \
-  }                                                                                         \
-  void wasm_##name##_vec_new_uninitialized(wasm_##name##_vec_t* out, size_t size) {         \
-    ::wasmd::engine::VecNew(out, size);                                                     \
-  }                                                                                         \
-  void wasm_##name##_vec_new(wasm_##name##_vec_t* out, size_t size, element const data[]) { \
-    ::wasmd::engine::VecNewFrom(out, size, data);                                           \
-  }                                                                                         \
-  void wasm_##name##_vec_copy(wasm_##name##_vec_t* out, const wasm_##name##_vec_t* from) {  \
-    ::wasmd::engine::VecCopy(out, from, copy);                                              \
-  }                                                                                         \
-  void wasm_##name##_vec_delete(wasm_##name##_vec_t* vec) {                                 \
-    ::wasmd::engine::VecDelete(vec, remove);                                                \
+#define WASMD_DEFINE_VEC(name, element, copy, remove)                                        \
+  void wasm_##name##_vec_new_empty(wasm_##name##_vec_t* out) {                               \
+    ::wasmd::engine::VecNew(out, 0);                                                         \
+  }                                                                                          \
+  void wasm_##name##_vec_new_uninitialized(wasm_##name##_vec_t* out, size_t size) {          \
+    ::wasmd::engine::VecNew(out, size);                                                      \
+  }                                                                                          \
+  void wasm_##name##_vec_new(wasm_##name##_vec_t* out, size_t size, element const data[]) {  \
+    ::wasmd::engine::VecNewFrom(out, size, data);                                            \
+  }                                                                                          \
+  void wasm_##name##_vec_copy(wasm_##name##_vec_t* out, const wasm_##name##_vec_t* source) { \
+    ::wasmd::engine::VecCopy(out, source, copy);                                             \
+  }                                                                                          \
+  void wasm_##name##_vec_delete(wasm_##name##_vec_t* vec) {                                  \
+    ::wasmd::engine::VecDelete(vec, remove);                                                 \
   }
 
 // For elements that are pointers with a wasm_`name`_copy and a wasm_`name`_delete.
