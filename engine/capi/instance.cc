@@ -1,15 +1,24 @@
 // Functions, globals, tables, memories and instances of wasm.h.
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
 
 #include "engine/base/str_cat.h"
 #include "engine/capi/objects.h"
-#include "engine/capi/vec.h"
 #include "engine/wasm/limits.h"
+#include "engine/wasm/module.h"
+#include "engine/wasm/types.h"
 
 namespace wasmd::engine {
 namespace {
@@ -141,7 +150,7 @@ wasm_instance_t* Instantiate(wasm_store_t* store, const wasm_module_t* module,
     *trap = NewTrap(store, kDeletedStore);
     return nullptr;
   }
-  std::shared_ptr<LoadedModule> loaded = module->module;
+  const std::shared_ptr<LoadedModule> loaded = module->module;
   if (module->store->engine != store->engine) {
     *trap = NewTrap(store, "the module belongs to another engine: share it and obtain it here");
     return nullptr;
@@ -414,7 +423,7 @@ void wasm_instance_exports(const wasm_instance_t* instance, wasm_extern_vec_t* o
   for (size_t i = 0; i < out->size; ++i) {
     const std::optional<wasmd::engine::Extern> found =
         instance->instance.FindExport(exports[i].name);
-    out->data[i] = wasmd::engine::RefTo(instance->store, *found);
+    out->data[i] = found.has_value() ? wasmd::engine::RefTo(instance->store, *found) : nullptr;
   }
 }
 

@@ -1,12 +1,18 @@
 // Modules of wasm.h.
+#include "engine/wasm/module.h"
+
 #include <array>
+#include <cstddef>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
 
 #include "engine/binary/decode_module.h"
 #include "engine/capi/objects.h"
-#include "engine/capi/vec.h"
 #include "engine/validate/validate.h"
 
 namespace wasmd::engine {

@@ -26,8 +26,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 
-#include "engine/api/engine.h"
-#include "engine/capi/wasm.h"
+#include "engine/api/engine.h"  // IWYU pragma: export
+#include "engine/capi/wasm.h"   // IWYU pragma: export
 
 // ---- types: plain descriptions ----
 

@@ -1,9 +1,17 @@
 // Engine, store, references and values of wasm.h.
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/status/statusor.h"
+
 #include "engine/base/check.h"
 #include "engine/capi/objects.h"
 #include "engine/capi/vec.h"
-#include "engine/runtime/linear_memory.h"
-#include "engine/runtime/table_instance.h"
+#include "engine/wasm/types.h"
 
 using wasmd::engine::AddRef;
 using wasmd::engine::RefKind;

@@ -1,8 +1,13 @@
 // Traps and frames of wasm.h.
+#include <cstddef>
+#include <cstdint>
+#include <string>
 #include <utility>
+#include <variant>
 
 #include "engine/capi/objects.h"
 #include "engine/capi/vec.h"
+#include "engine/wasm/module.h"
 
 namespace wasmd::engine {
 namespace {

@@ -1,7 +1,14 @@
 // Names and types of wasm.h.
+#include "engine/wasm/types.h"
+
 #include <algorithm>
-#include <memory>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "engine/capi/objects.h"
 #include "engine/capi/vec.h"

@@ -30,7 +30,8 @@ template <typename Vec, typename Data>
 void VecNewFrom(Vec* out, size_t size, const Data* data) {
   VecNew(out, size);
   if (out->size != 0 && data != nullptr) {
-    std::memcpy(out->data, data, size * sizeof(*data));
+    std::memcpy(static_cast<void*>(out->data), static_cast<const void*>(data),
+                size * sizeof(*data));
   }
 }
 
@@ -51,7 +52,7 @@ void VecDelete(Vec* vec, DeleteElement delete_element) {
     for (size_t i = 0; i < vec->size; ++i) {
       delete_element(vec->data[i]);
     }
-    std::free(vec->data);
+    std::free(static_cast<void*>(vec->data));
   }
   vec->data = nullptr;
   vec->size = 0;

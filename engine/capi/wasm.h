@@ -26,6 +26,10 @@
 #ifndef WASM_H
 #define WASM_H
 
+/* C, and the standard's names. */
+/* NOLINTBEGIN(modernize-use-using, readability-identifier-naming) */
+/* NOLINTBEGIN(bugprone-multi-level-implicit-pointer-conversion) */
+
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -566,4 +570,6 @@ static inline void* wasm_val_ptr(const wasm_val_t* value) {
 }
 #endif
 
+/* NOLINTEND(modernize-use-using, readability-identifier-naming) */
+/* NOLINTEND(bugprone-multi-level-implicit-pointer-conversion) */
 #endif /* WASM_H */

@@ -1,14 +1,18 @@
 // What wasm.h costs: a call and a trap through it, beside the same through the engine's own untyped
 // call.
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "engine/api/engine.h"
 #include "engine/capi/wasm.h"
+#include "tests/support/wasm_builder.h"
 #include "tests/support/wat.h"
 
 namespace wasmd::engine {
@@ -46,7 +50,7 @@ struct CGuest {
 };
 
 void BenchC(benchmark::State& state, size_t index, int32_t second, bool must_trap) {
-  static CGuest& guest = *new CGuest;
+  static const CGuest& guest = *new CGuest;
   const wasm_func_t* const func = wasm_extern_as_func(guest.exports.data[index]);
   std::array<wasm_val_t, 2> arg_data = {wasm_val_t{.kind = WASM_I32, .of = {.i32 = 40}},
                                         wasm_val_t{.kind = WASM_I32, .of = {.i32 = second}}};

@@ -1,5 +1,7 @@
 #include "tests/unit/engine/capi/wat_bytes.h"
 
+#include "engine/capi/wasm.h"
+#include "tests/support/wasm_builder.h"
 #include "tests/support/wat.h"
 
 void WatBytes(const char* text, wasm_byte_vec_t* out) {
