@@ -62,6 +62,76 @@ absl::Status Reservation::MakeAccessible(uint64_t offset, uint64_t size_bytes) {
   return absl::OkStatus();
 }
 
+absl::Status Reservation::MakeInaccessible(uint64_t offset, uint64_t size_bytes) {
+  WASMD_CHECK(offset <= size_bytes_ && size_bytes <= size_bytes_ - offset);
+  if (size_bytes != 0 && mprotect(base_ + offset, size_bytes, PROT_NONE) != 0) {
+    return SystemError(absl::StatusCode::kResourceExhausted, "cannot protect memory", size_bytes);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Reservation::MapContents(uint64_t offset, const SealedContents& contents) {
+  const uint64_t size_bytes = contents.size_bytes();
+  WASMD_CHECK(offset <= size_bytes_ && size_bytes <= size_bytes_ - offset);
+  if (size_bytes == 0) {
+    return absl::OkStatus();
+  }
+  if (mmap(base_ + offset, size_bytes, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, contents.fd(), 0) == MAP_FAILED) {
+    return SystemError(absl::StatusCode::kResourceExhausted, "cannot map contents", size_bytes);
+  }
+  madvise(base_ + offset, size_bytes, MADV_DONTDUMP);
+  return absl::OkStatus();
+}
+
+bool Reservation::Discard(uint64_t offset, uint64_t size_bytes) {
+  WASMD_CHECK(offset <= size_bytes_ && size_bytes <= size_bytes_ - offset);
+  return size_bytes == 0 || madvise(base_ + offset, size_bytes, MADV_DONTNEED) == 0;
+}
+
+absl::StatusOr<SealedContents> SealedContents::Create(uint64_t size_bytes,
+                                                      std::span<const Piece> pieces) {
+  const int fd = memfd_create("wasmd-contents", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) {
+    return SystemError(absl::StatusCode::kUnavailable, "cannot create a memfd", size_bytes);
+  }
+  SealedContents contents(fd, size_bytes);
+  if (ftruncate(fd, static_cast<off_t>(size_bytes)) != 0) {
+    return SystemError(absl::StatusCode::kResourceExhausted, "cannot size a memfd", size_bytes);
+  }
+  for (const Piece& piece : pieces) {
+    WASMD_CHECK(piece.offset <= size_bytes && piece.bytes.size() <= size_bytes - piece.offset);
+    uint64_t done = 0;
+    while (done < piece.bytes.size()) {
+      const ssize_t written = pwrite(fd, piece.bytes.data() + done, piece.bytes.size() - done,
+                                     static_cast<off_t>(piece.offset + done));
+      if (written > 0) {
+        done += static_cast<uint64_t>(written);
+      } else if (written == 0 || errno != EINTR) {
+        return SystemError(absl::StatusCode::kResourceExhausted, "cannot fill a memfd", size_bytes);
+      }
+    }
+  }
+  if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+    return SystemError(absl::StatusCode::kUnavailable, "cannot seal a memfd", size_bytes);
+  }
+  void* const mapped = mmap(nullptr, size_bytes, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+  if (mapped == MAP_FAILED) {
+    return SystemError(absl::StatusCode::kResourceExhausted, "cannot map a memfd", size_bytes);
+  }
+  contents.mapped_ = static_cast<const std::byte*>(mapped);
+  return contents;
+}
+
+SealedContents::~SealedContents() {
+  if (mapped_ != nullptr) {
+    munmap(const_cast<std::byte*>(mapped_), size_bytes_);
+  }
+  if (fd_ >= 0) {
+    close(fd_);
+  }
+}
+
 absl::StatusOr<CodeMapping> CodeMapping::Create(uint64_t size_bytes) {
 #ifdef MFD_EXEC
   int fd = memfd_create("wasmd-code", MFD_CLOEXEC | MFD_EXEC);

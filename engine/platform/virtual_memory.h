@@ -1,10 +1,11 @@
-// Address space: reservations whose prefix can be made accessible, and memory that is mapped twice
-// for machine code.
+// Address space: reservations whose prefix can be made accessible, contents that are mapped
+// copy-on-write, and memory that is mapped twice for machine code.
 #ifndef WASMD_ENGINE_PLATFORM_VIRTUAL_MEMORY_H_
 #define WASMD_ENGINE_PLATFORM_VIRTUAL_MEMORY_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -14,6 +15,35 @@ namespace wasmd::engine {
 
 // A multiple of this is what the calls below take.
 uint64_t OsPageBytes();
+
+// Bytes in a file without a name that nobody can change any more, for Reservation::MapContents.
+// Holes read as zeros and take no memory. Owns a descriptor and a mapping; immutable, thread-safe.
+class SealedContents {
+ public:
+  struct Piece {
+    uint64_t offset = 0;
+    std::span<const std::byte> bytes;
+  };
+  // Pieces lie inside of `size_bytes`, a positive multiple of OsPageBytes(); a later one overwrites
+  // an earlier one. kUnavailable, kResourceExhausted: no descriptor, or no memory.
+  static absl::StatusOr<SealedContents> Create(uint64_t size_bytes, std::span<const Piece> pieces);
+  SealedContents(SealedContents&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)),
+        size_bytes_(other.size_bytes_),
+        mapped_(std::exchange(other.mapped_, nullptr)) {}
+  SealedContents& operator=(SealedContents&&) = delete;
+  ~SealedContents();
+
+  int fd() const { return fd_; }
+  uint64_t size_bytes() const { return size_bytes_; }
+  std::span<const std::byte> bytes() const { return {mapped_, size_bytes_}; }
+
+ private:
+  SealedContents(int fd, uint64_t size_bytes) : fd_(fd), size_bytes_(size_bytes) {}
+  int fd_;
+  uint64_t size_bytes_;
+  const std::byte* mapped_ = nullptr;
+};
 
 // A private range of inaccessible, zero-filled memory, left out of core dumps. Takes no memory
 // until it is made accessible and touched. Owns the range; thread-compatible.
@@ -39,6 +69,14 @@ class Reservation {
   // lie inside. kResourceExhausted: the system has none (overcommit, mappings); nothing has
   // changed.
   absl::Status MakeAccessible(uint64_t offset, uint64_t size_bytes);
+  // Takes that back; what is there comes back with the next MakeAccessible. Errors as there.
+  absl::Status MakeInaccessible(uint64_t offset, uint64_t size_bytes);
+  // Puts `contents`, readable and writable, in place of what is at `offset`: writes stay here.
+  // Errors as MakeAccessible.
+  absl::Status MapContents(uint64_t offset, const SealedContents& contents);
+  // Drops what was written there, and its memory: it reads as zeros again, or as the contents that
+  // were mapped. False, and nothing is certain, where the system refuses (locked memory).
+  bool Discard(uint64_t offset, uint64_t size_bytes);
 
  private:
   Reservation(std::byte* base, uint64_t size_bytes) : base_(base), size_bytes_(size_bytes) {}

@@ -165,7 +165,11 @@ FuncRef& Instance::FuncRefOf(uint32_t func_index) {
   if (func_index < imported_funcs_.size()) {
     return *imported_funcs_[func_index];
   }
-  FuncRef& ref = func_refs_[func_index];
+  std::unique_ptr<FuncRef[]>& chunk = func_refs_[func_index / kFuncRefChunk];
+  if (chunk == nullptr) {
+    chunk = std::make_unique<FuncRef[]>(kFuncRefChunk);
+  }
+  FuncRef& ref = chunk[func_index % kFuncRefChunk];
   if (ref.context == nullptr) {
     const LoadedModule::Impl& module = module_->impl();
     ref.context = context_.get();
@@ -178,7 +182,11 @@ FuncRef& Instance::FuncRefOf(uint32_t func_index) {
 }
 
 void InstanceAccess::SetCode(InstanceContext* context, uint32_t func_index, const void* code) {
-  FuncRef& ref = Of(context).func_refs_[func_index];
+  FuncRef* const chunk = Of(context).func_refs_[func_index / Instance::kFuncRefChunk].get();
+  if (chunk == nullptr) {
+    return;
+  }
+  FuncRef& ref = chunk[func_index % Instance::kFuncRefChunk];
   if (ref.context != nullptr) {
     ref.code.store(code, std::memory_order_relaxed);
   }

@@ -168,9 +168,10 @@ class Instance {
   std::shared_ptr<LoadedModule> module_;  // Shared: code and names outlive whoever loaded them.
   std::unique_ptr<InstanceContext, FreeMemory> context_;
   std::vector<FuncRef*> imported_funcs_;
-  // By function index; null bytes until it is asked for, so that an instance of many functions
-  // takes no memory for them.
-  std::unique_ptr<FuncRef[], FreeMemory> func_refs_;
+  // By function index, in chunks that are made when one of them is asked for; `context` is null
+  // until that one is: an instance of many functions costs a word for every kFuncRefChunk of them.
+  static constexpr uint32_t kFuncRefChunk = 64;
+  std::vector<std::unique_ptr<FuncRef[]>> func_refs_;
   std::vector<TableInstance*> tables_;
   std::vector<LinearMemory*> memories_;
   std::vector<GlobalInstance*> globals_;  // Imported ones are the exporter's.

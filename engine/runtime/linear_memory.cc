@@ -11,29 +11,39 @@ namespace wasmd::engine {
 static_assert(LinearMemory::kReservationBytes >=
               (uint64_t{1} << 32) - 1 + (uint64_t{1} << 32) - 1 + 16);
 
-absl::StatusOr<std::unique_ptr<LinearMemory>> LinearMemory::Create(const MemoryType& type,
-                                                                   Quota& quota) {
+absl::StatusOr<std::unique_ptr<LinearMemory>> LinearMemory::Create(
+    const MemoryType& type, MemorySlots& slots, Quota& quota,
+    std::shared_ptr<const MemoryImage> image) {
   if (type.limits.min > kMaxMemory32Pages) {
     return absl::InvalidArgumentError("memory size must be at most 65536 pages (4GiB)");
   }
-  WASMD_ASSIGN_OR_RETURN(Reservation reservation, Reservation::Create(kReservationBytes));
-  auto memory =
-      std::unique_ptr<LinearMemory>(new LinearMemory(type, quota, std::move(reservation)));
-  if (!memory->Grow(type.limits.min).has_value()) {
+  const uint64_t size_bytes = type.limits.min * kWasmPageBytes;
+  if (!quota.Take(size_bytes)) {
     return absl::ResourceExhaustedError(StrCat("a memory of ", type.limits.min,
                                                " pages is over the store's limit of ",
-                                               quota.limit(), " bytes, or the system's"));
+                                               quota.limit(), " bytes"));
   }
-  return memory;
+  absl::StatusOr<MemorySlot> slot = slots.Acquire(size_bytes, image.get());
+  if (!slot.ok()) {
+    quota.Give(size_bytes);
+    return slot.status();
+  }
+  return std::unique_ptr<LinearMemory>(
+      new LinearMemory(type, slots, quota, std::move(image), *std::move(slot)));
 }
 
-LinearMemory::LinearMemory(const MemoryType& type, Quota& quota, Reservation reservation)
-    : type_(type), quota_(quota), reservation_(std::move(reservation)) {
-  context_.base = reservation_.base();
-}
+LinearMemory::LinearMemory(const MemoryType& type, MemorySlots& slots, Quota& quota,
+                           std::shared_ptr<const MemoryImage> image, MemorySlot slot)
+    : context_{slot.base(), slot.accessible_bytes()},
+      type_(type),
+      slots_(slots),
+      quota_(quota),
+      image_(std::move(image)),
+      slot_(std::move(slot)) {}
 
 LinearMemory::~LinearMemory() {
   quota_.Give(context_.size_bytes);
+  slots_.Release(std::move(slot_), image_.get());
 }
 
 std::optional<uint64_t> LinearMemory::Grow(uint64_t delta_pages) {
@@ -47,7 +57,7 @@ std::optional<uint64_t> LinearMemory::Grow(uint64_t delta_pages) {
   if (!quota_.Take(delta_bytes)) {
     return std::nullopt;
   }
-  if (!reservation_.MakeAccessible(context_.size_bytes, delta_bytes).ok()) {
+  if (!slot_.SetAccessible(context_.size_bytes + delta_bytes)) {
     quota_.Give(delta_bytes);
     return std::nullopt;
   }

@@ -20,7 +20,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/abi/instance_context.h"
-#include "engine/platform/virtual_memory.h"
+#include "engine/runtime/memory_slots.h"
 #include "engine/runtime/quota.h"
 #include "engine/wasm/types.h"
 
@@ -28,11 +28,14 @@ namespace wasmd::engine {
 
 class LinearMemory {
  public:
-  static constexpr uint64_t kReservationBytes = (uint64_t{8} << 30) + kWasmPageBytes;
+  static constexpr uint64_t kReservationBytes = MemorySlots::kReservationBytes;
 
-  // Reserves address space and commits the type's minimum, zero-filled.
+  // Takes a slot with the type's minimum accessible: zeros, or what `image`, made for this type,
+  // holds. `slots` and `quota` outlive the memory.
   // kResourceExhausted: the quota or the process's address space is spent.
-  static absl::StatusOr<std::unique_ptr<LinearMemory>> Create(const MemoryType& type, Quota& quota);
+  static absl::StatusOr<std::unique_ptr<LinearMemory>> Create(
+      const MemoryType& type, MemorySlots& slots, Quota& quota,
+      std::shared_ptr<const MemoryImage> image = nullptr);
   LinearMemory(const LinearMemory&) = delete;
   LinearMemory& operator=(const LinearMemory&) = delete;
   ~LinearMemory();
@@ -48,18 +51,19 @@ class LinearMemory {
   MemoryType current_type() const;
   std::byte* base() const { return context_.base; }
   uint64_t size_bytes() const { return context_.size_bytes; }
-  bool Reserves(uint64_t address) const {
-    return reservation_.Contains(reinterpret_cast<const void*>(address));
-  }
+  bool Reserves(uint64_t address) const { return slot_.Contains(address); }
   // What generated code sees.
   MemoryContext& context() { return context_; }
 
  private:
-  LinearMemory(const MemoryType& type, Quota& quota, Reservation reservation);
+  LinearMemory(const MemoryType& type, MemorySlots& slots, Quota& quota,
+               std::shared_ptr<const MemoryImage> image, MemorySlot slot);
   MemoryContext context_;
   const MemoryType type_;
+  MemorySlots& slots_;
   Quota& quota_;
-  Reservation reservation_;
+  std::shared_ptr<const MemoryImage> image_;  // Shared: its slots go when nothing uses it.
+  MemorySlot slot_;
 };
 
 }  // namespace wasmd::engine

@@ -151,15 +151,14 @@ class Instantiator {
 
 absl::Status Instantiator::AllocateContext() {
   void* memory = std::aligned_alloc(alignof(Cell), layout_.total_bytes());
-  instance_->func_refs_.reset(
-      static_cast<FuncRef*>(std::calloc(module_.funcs.size() + 1, sizeof(FuncRef))));
-  if (memory == nullptr || instance_->func_refs_ == nullptr) {
-    std::free(memory);
+  if (memory == nullptr) {
     return absl::ResourceExhaustedError("no memory for an instance");
   }
   std::memset(memory, 0, layout_.total_bytes());
   auto* context = new (memory) InstanceContext();
   instance_->context_.reset(context);
+  instance_->func_refs_.resize((module_.funcs.size() + Instance::kFuncRefChunk - 1) /
+                               Instance::kFuncRefChunk);
   context->store = &impl_.context;
   context->func_table = code_.func_table();
   context->type_ids = code_.type_ids().data();
@@ -235,7 +234,8 @@ absl::Status Instantiator::MakeTables() {
 absl::Status Instantiator::MakeMemories() {
   for (size_t i = instance_->memories_.size(); i < module_.memories.size(); ++i) {
     WASMD_ASSIGN_OR_RETURN(std::unique_ptr<LinearMemory> memory,
-                           LinearMemory::Create(module_.memories[i].type, impl_.memory_quota));
+                           LinearMemory::Create(module_.memories[i].type, impl_.env->memory_slots(),
+                                                impl_.memory_quota, code_.memory_images()[i]));
     instance_->memories_.push_back(memory.get());
     memories_.push_back(std::move(memory));
   }
@@ -327,7 +327,8 @@ TrapCode Instantiator::RunSegments() {
     if (offset > memory.size_bytes() || segment.bytes_size > memory.size_bytes() - offset) {
       return TrapCode::kMemoryOutOfBounds;
     }
-    if (segment.bytes_size != 0) {
+    // What an image holds is there already.
+    if (segment.bytes_size != 0 && code_.memory_images()[segment.memory_index] == nullptr) {
       std::memcpy(memory.base() + offset, module_.bytes.data() + segment.bytes_offset,
                   segment.bytes_size);
     }

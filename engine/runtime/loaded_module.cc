@@ -199,6 +199,12 @@ absl::Status LoadedModule::Impl::CompileAll(const CompileOptions& options) {
   return shared.status;
 }
 
+const std::vector<std::shared_ptr<const MemoryImage>>& LoadedModule::Impl::memory_images() {
+  std::call_once(memory_images_once_,
+                 [this] { memory_images_ = MakeMemoryImages(module_, env_->memory_slots()); });
+  return memory_images_;
+}
+
 CodeStats LoadedModule::Impl::stats() const {
   return {.functions = static_cast<uint32_t>(module_.funcs.size()) - module_.imported_funcs,
           .functions_compiled = compiled_count_.load(std::memory_order_relaxed),

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "engine/code/module_code.h"
 #include "engine/compile/compiler.h"
 #include "engine/runtime/loaded_module.h"
+#include "engine/runtime/memory_slots.h"
 #include "engine/runtime/runtime_env.h"
 #include "engine/wasm/module.h"
 
@@ -44,6 +46,9 @@ class LoadedModule::Impl {
     return type_ids_[module_.funcs[func_index].type_index];
   }
   RuntimeEnv& env() const { return *env_; }
+  // By memory index, made by the first who asks. Null: that memory has none. See
+  // MakeMemoryImages.
+  const std::vector<std::shared_ptr<const MemoryImage>>& memory_images();
   // Null: no such export.
   const Export* FindExport(std::string_view name) const;
   std::string_view FirstExportOfFunc(uint32_t func_index) const;
@@ -66,6 +71,8 @@ class LoadedModule::Impl {
   absl::flat_hash_map<uint32_t, std::string_view> export_of_func_;
   std::unique_ptr<std::atomic<const void*>[]> func_table_;
   ModuleCode code_;
+  std::once_flag memory_images_once_;
+  std::vector<std::shared_ptr<const MemoryImage>> memory_images_;
   std::atomic<uint32_t> compiled_count_{0};
   std::atomic<uint64_t> compile_ns_{0};
 

@@ -9,6 +9,7 @@
 #include "engine/code/code_arena.h"
 #include "engine/code/module_code.h"
 #include "engine/compile/compiler.h"
+#include "engine/runtime/memory_slots.h"
 #include "engine/runtime/type_registry.h"
 #include "engine/runtime/watchdog.h"
 
@@ -33,6 +34,7 @@ class RuntimeEnv {
   CodeArena& arena() { return arena_; }
   CodeQuota& quota() { return quota_; }
   TypeRegistry& types() { return types_; }
+  MemorySlots& memory_slots() { return memory_slots_; }
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
   CompilerFactory compilers() const { return compilers_; }
 
@@ -42,6 +44,7 @@ class RuntimeEnv {
   CodeArena& arena_;
   CodeQuota quota_;
   TypeRegistry types_;
+  MemorySlots memory_slots_;
   const std::shared_ptr<Watchdog>
       watchdog_;  // Shared with interrupt handles, which may outlive us.
   const CompilerFactory compilers_;

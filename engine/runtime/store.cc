@@ -53,8 +53,9 @@ bool Store::is_abandoned() const {
 }
 
 absl::StatusOr<MemoryHandle> Store::CreateMemory(const MemoryType& type) {
-  WASMD_ASSIGN_OR_RETURN(std::unique_ptr<LinearMemory> memory,
-                         LinearMemory::Create(type, impl_->memory_quota));
+  WASMD_ASSIGN_OR_RETURN(
+      std::unique_ptr<LinearMemory> memory,
+      LinearMemory::Create(type, impl_->env->memory_slots(), impl_->memory_quota));
   impl_->memories.push_back(std::move(memory));
   return MemoryHandle(*this, *impl_->memories.back());
 }

@@ -175,7 +175,8 @@ TEST_P(MemoryTest, SegmentsBeforeTheOneThatTrapsStayApplied) {
 
 TEST(LinearMemoryTest, TypesAndMaxima) {
   Quota quota(uint64_t{1} << 40);
-  auto memory = LinearMemory::Create({{1, 3}}, quota);
+  MemorySlots slots;
+  auto memory = LinearMemory::Create({{1, 3}}, slots, quota);
   ASSERT_TRUE(memory.ok());
   EXPECT_EQ((*memory)->Grow(3), std::nullopt);
   EXPECT_EQ((*memory)->Grow(2), 1);
@@ -183,7 +184,7 @@ TEST(LinearMemoryTest, TypesAndMaxima) {
   EXPECT_EQ(quota.used(), 3 * kWasmPageBytes);
   memory->reset();
   EXPECT_EQ(quota.used(), 0);
-  EXPECT_FALSE(LinearMemory::Create({{kMaxMemory32Pages + 1, {}}}, quota).ok());
+  EXPECT_FALSE(LinearMemory::Create({{kMaxMemory32Pages + 1, {}}}, slots, quota).ok());
   EXPECT_EQ(quota.used(), 0);
 }
 
