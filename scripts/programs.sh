@@ -35,6 +35,7 @@ cpython    CPython 3.12 for WASI (PyPI)
 quickjs    QuickJS for WASI (PyPI)
 wasmtime   peer: the command line (PyPI)
 wasmtime_library  peer: the shared library with the C API (PyPI)
+wasmtime_peer  peer: tests/bench/call/wasmtime_peer, a program with the wasmtime crate (crates.io)
 wasm_tools wasm-tools (PyPI)
 node       peer: Node 26 (npm)
 native     native builds of sqlite, gofumpt, go_hello and go_tool, for run-time ratios
@@ -196,6 +197,27 @@ get_node() {
     return 1
   fi
   stamp node
+}
+
+# Fat LTO over all of wasmtime: about 3 minutes.
+get_wasmtime_peer() {
+  local source=$root/tests/bench/call/wasmtime_peer to=$cache/peers/wasmtime_peer
+  fresh wasmtime_peer "$to/wasmtime_peer" "$source/Cargo.toml" "$source/Cargo.lock" "$source/src/main.rs" && return 0
+  need wasmtime_peer cargo || return 1
+  mkdir -p "$to"
+  say "building wasmtime_peer (about 3 minutes)"
+  # Fetching first tells a registry out of reach from a build that fails.
+  if ! retry cargo fetch --locked --manifest-path "$source/Cargo.toml" --target x86_64-unknown-linux-gnu; then
+    unreachable wasmtime_peer
+    return 1
+  fi
+  if ! CARGO_TARGET_DIR=$to/target cargo build --quiet --release --locked --offline --manifest-path "$source/Cargo.toml"; then
+    fail "wasmtime_peer: the build failed"
+    return 1
+  fi
+  mv "$to/target/release/wasmtime_peer" "$to/wasmtime_peer"
+  rm -rf "$to/target"
+  stamp wasmtime_peer
 }
 
 # The wheel holds both programs.
