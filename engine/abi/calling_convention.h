@@ -50,10 +50,10 @@ struct ValueLocation {
 // Hands out locations in order: construct, then call Next for each type.
 class LocationAssigner {
  public:
-  static LocationAssigner Params() { return {kGeneralParamRegs, kFloatParamRegs}; }
-  static LocationAssigner Results() { return {kGeneralResultRegs, kFloatResultRegs}; }
+  static constexpr LocationAssigner Params() { return {kGeneralParamRegs, kFloatParamRegs}; }
+  static constexpr LocationAssigner Results() { return {kGeneralResultRegs, kFloatResultRegs}; }
 
-  ValueLocation Next(ValType type) {
+  constexpr ValueLocation Next(ValType type) {
     if (IsGeneral(type)) {
       if (general_ < max_general_) {
         return {ValueLocation::Kind::kGeneralReg, general_++};
@@ -63,10 +63,10 @@ class LocationAssigner {
     }
     return {ValueLocation::Kind::kOverflow, overflow_++};
   }
-  uint32_t overflow_cells() const { return overflow_; }
+  constexpr uint32_t overflow_cells() const { return overflow_; }
 
  private:
-  LocationAssigner(uint32_t max_general, uint32_t max_float)
+  constexpr LocationAssigner(uint32_t max_general, uint32_t max_float)
       : max_general_(max_general), max_float_(max_float) {}
   uint32_t max_general_;
   uint32_t max_float_;

@@ -23,7 +23,6 @@
 namespace wasmd::engine {
 
 struct InstanceContext;
-struct EntryFrame;
 class Instance;
 
 // 16 bytes, so that a v128 fits.
@@ -36,6 +35,10 @@ struct alignas(16) Cell {
 // calling_convention.h.
 inline constexpr uint32_t kOverflowCells = kMaxFuncParams;
 
+// Values of StoreContext::key that are no thread's serial.
+inline constexpr uint64_t kStoreActive = 0;
+inline constexpr uint64_t kStoreUnbound = ~uint64_t{0};
+
 // One per store: what all its instances share.
 struct StoreContext {
   // Frames of wasm code stay above this address: each function that makes calls or has a large
@@ -44,9 +47,15 @@ struct StoreContext {
   // Set by any thread to stop the guest; read by the signal handler and after host calls. 0, or an
   // InterruptReason. See engine/runtime/interrupt.h.
   std::atomic<uint32_t> interrupt_requested{0};
-  // The kernel's id of the thread on which the store has an activation, or 0: where the interrupt
-  // signal goes.
+  // The kernel's id of the thread on which the store has, or had last, an activation: where the
+  // interrupt signal goes while `key` says that it is active.
   std::atomic<int32_t> running_thread{0};
+  // kStoreActive: the store has an activation. Otherwise the serial of the thread to which the
+  // store is bound (ThreadRecord::serial), or kStoreUnbound. A call from a bound store's thread,
+  // with rsp in the window, needs no preparation: stack_limit and running_thread are right.
+  std::atomic<uint64_t> key{kStoreUnbound};
+  uint64_t window_low = 0;
+  uint64_t window_bytes = 0;
   Cell overflow[kOverflowCells];
 };
 

@@ -40,6 +40,7 @@
 #include "engine/runtime/loaded_module.h"  // IWYU pragma: export
 #include "engine/runtime/outcome.h"        // IWYU pragma: export
 #include "engine/runtime/store.h"          // IWYU pragma: export
+#include "engine/runtime/typed_func.h"     // IWYU pragma: export
 #include "engine/runtime/value.h"          // IWYU pragma: export
 
 namespace wasmd::engine {

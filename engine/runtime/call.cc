@@ -13,6 +13,7 @@
 #include "engine/runtime/instance.h"
 #include "engine/runtime/loaded_module_impl.h"
 #include "engine/runtime/store_impl.h"
+#include "engine/runtime/typed_func.h"
 #include "engine/trap/entry.h"
 
 namespace wasmd::engine {
@@ -46,7 +47,7 @@ void PlaceArguments(const FuncType& type, std::span<const Value> args, EntryFram
         frame.floats[at.index] = {bits, args[i].hi};
         break;
       case ValueLocation::Kind::kOverflow:
-        frame.store->overflow[at.index] = {bits, args[i].hi};
+        frame.activation.store->overflow[at.index] = {bits, args[i].hi};
         break;
     }
   }
@@ -65,7 +66,7 @@ void TakeResults(const FuncType& type, const EntryFrame& frame, std::vector<Valu
         results.push_back(ReadCell(frame.float_results[at.index], result));
         break;
       case ValueLocation::Kind::kOverflow:
-        results.push_back(ReadCell(frame.store->overflow[at.index], result));
+        results.push_back(ReadCell(frame.activation.store->overflow[at.index], result));
         break;
     }
   }
@@ -135,10 +136,10 @@ void CheckFault(const TrapRecord& record, const Store::Impl& store) {
   }
 }
 
-InterruptReason ReasonOf(const EntryFrame& frame) {
+InterruptReason ReasonOf(const Activation& activation) {
   // The frame's own store, or an outer activation's on this thread: see wasmd_interrupt_handler.
-  uint32_t reason = frame.store->interrupt_requested.load(std::memory_order_relaxed);
-  for (const EntryFrame* outer = t_thread.activation; reason == 0 && outer != nullptr;
+  uint32_t reason = activation.store->interrupt_requested.load(std::memory_order_relaxed);
+  for (const Activation* outer = t_thread.activation; reason == 0 && outer != nullptr;
        outer = outer->previous) {
     reason = outer->store->interrupt_requested.load(std::memory_order_relaxed);
   }
@@ -146,24 +147,27 @@ InterruptReason ReasonOf(const EntryFrame& frame) {
 }
 
 // The activation is over: t_thread is the outer one's again, t_thread.trap still this one's.
-Stop TakeStop(const EntryFrame& frame, Store::Impl& store) {
+Stop TakeStop(const Activation& activation, Store::Impl& store) {
   const TrapRecord& record = t_thread.trap;
   std::string message = std::exchange(store.stop_message, {});
   if (record.is_fault) {
     CheckFault(record, store);
   }
   Backtrace backtrace = Symbolize(record, store.options.backtrace_frames);
-  TrapCode code = frame.trap_code;
+  TrapCode code = activation.trap_code;
   if (code == TrapCode::kExit) {
     return Exit{store.exit_code};
   }
   if (code == TrapCode::kInterrupt) {
-    const InterruptReason reason = ReasonOf(frame);
+    const InterruptReason reason = ReasonOf(activation);
     if (reason != InterruptReason::kNone) {
       const bool has_run = record.pc != 0;
       store.abandoned |= has_run;
-      if (store.context.stack_limit ==
-          0) {  // The outermost; inner ones leave the flag for those outside of them.
+      // Inner activations leave the flag for those outside of them.
+      if (store.context.key.load(std::memory_order_relaxed) != kStoreActive) {
+        if (store.abandoned) {  // No call is as short as a bound store's: each finds out.
+          store.context.key.store(kStoreUnbound, std::memory_order_relaxed);
+        }
         store.interrupt->Acknowledge();
       }
       return Interrupt{reason, store.abandoned, std::move(backtrace)};
@@ -191,19 +195,53 @@ absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> args,
   EntryFrame frame;
   frame.code = ref_->code.load(std::memory_order_acquire);
   frame.context = ref_->context;
-  frame.store = &store.context;
+  frame.activation.store = &store.context;
   PlaceArguments(*type_, args, frame);
   switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
     case EntryResult::kReturned:
       TakeResults(*type_, frame, results);
       return Outcome<void>();
     case EntryResult::kTrapped:
-      return Outcome<void>(TakeStop(frame, store));
+      return Outcome<void>(TakeStop(frame.activation, store));
     case EntryResult::kUnknownStack:
       return absl::FailedPreconditionError(
           "the caller runs on a stack that is not its thread's own");
   }
   WASMD_UNREACHABLE();
 }
+
+namespace typed_func_internal {
+
+Stop TakeTrap(const Activation& activation, Store& store) {
+  return TakeStop(activation, store.impl());
+}
+
+std::optional<Stop> CallPrepared(EntryFrame& frame, Store& store_in) {
+  Store::Impl& store = store_in.impl();
+  if (store.abandoned) {
+    return Trap{TrapCode::kHostError, "the store was abandoned when its guest was interrupted", {}};
+  }
+  switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
+    case EntryResult::kReturned:
+      return std::nullopt;
+    case EntryResult::kTrapped:
+      return TakeStop(frame.activation, store);
+    case EntryResult::kUnknownStack:
+      return Trap{
+          TrapCode::kHostError, "the caller runs on a stack that is not its thread's own", {}};
+  }
+  WASMD_UNREACHABLE();
+}
+
+StoreContext& ContextOf(Store& store) {
+  return store.impl().context;
+}
+
+absl::Status WrongType(const FuncType& actual, const FuncType& wanted) {
+  return absl::InvalidArgumentError(
+      StrCat("the function is of type ", ToString(actual), ", which is not ", ToString(wanted)));
+}
+
+}  // namespace typed_func_internal
 
 }  // namespace wasmd::engine

@@ -37,6 +37,9 @@ struct GlobalInstance {
   Cell* cell = nullptr;
 };
 
+template <typename Signature>
+class TypedFunc;  // engine/runtime/typed_func.h
+
 // Spec: syntax-funcinst
 class FuncHandle {
  public:
@@ -51,6 +54,11 @@ class FuncHandle {
   // stack is none that we know. May be called from inside a host function. Spec: exec-invocation
   absl::StatusOr<Outcome<void>> Call(std::span<const Value> args,
                                      std::vector<Value>& results) const;
+
+  // The same function for calls with C++ types: Typed<int32_t(int32_t, double)>().
+  // kInvalidArgument, naming both types: it is of another type.
+  template <typename Signature>
+  absl::StatusOr<TypedFunc<Signature>> Typed() const;
 
   Value AsValue() const { return Value::OfFuncRef(ref_); }
   Store& store() const { return *store_; }
@@ -144,6 +152,9 @@ class Instance {
   std::optional<Extern> FindExport(std::string_view name);
   // kNotFound: no such export. kInvalidArgument: one of another kind.
   absl::StatusOr<FuncHandle> Func(std::string_view name);
+  // Func(name), then FuncHandle::Typed.
+  template <typename Signature>
+  absl::StatusOr<wasmd::engine::TypedFunc<Signature>> TypedFunc(std::string_view name);
   absl::StatusOr<MemoryHandle> Memory(std::string_view name);
   absl::StatusOr<TableHandle> Table(std::string_view name);
   absl::StatusOr<GlobalHandle> Global(std::string_view name);

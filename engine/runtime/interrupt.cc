@@ -8,8 +8,8 @@
 //   FuncHandle::Call             acknowledges when the outermost activation has ended: the flag is
 //   cleared.
 //
-// The flag and running_thread are relaxed on the guest's side: its entry writes running_thread and
-// reads the flag without a fence, so it can miss a flag while the interrupter misses the thread.
+// The flag and the key are relaxed on the guest's side: its entry writes the key and reads the flag
+// without a fence, so it can miss a flag while the interrupter misses the activation.
 // Each becomes visible to the other side within a store buffer's time, and the watchdog looks again
 // and again for much longer than that.
 #include "engine/runtime/interrupt.h"
@@ -35,6 +35,10 @@ constexpr std::chrono::milliseconds kLongTick(10);
 constexpr int kShortTicks = 50;
 // After so many looks at a store that has no activation, its next entry sees the flag for sure.
 constexpr int kIdleTicks = 5;
+
+bool IsActive(const StoreContext& context) {
+  return context.key.load(std::memory_order_relaxed) == kStoreActive;
+}
 
 }  // namespace
 
@@ -66,9 +70,8 @@ bool InterruptState::Interrupt(uint64_t epoch, InterruptReason reason) {
     }
     context_->interrupt_requested.store(static_cast<uint32_t>(reason), std::memory_order_relaxed);
     event_.Set();
-    if (const int32_t thread = context_->running_thread.load(std::memory_order_relaxed);
-        thread != 0) {
-      SendInterruptSignal(thread);
+    if (IsActive(*context_)) {
+      SendInterruptSignal(context_->running_thread.load(std::memory_order_relaxed));
     }
   }
   watchdog_->Watch(shared_from_this());
@@ -101,13 +104,12 @@ InterruptState::Pending InterruptState::Resend() {
   if (context_ == nullptr || context_->interrupt_requested.load(std::memory_order_relaxed) == 0) {
     return Pending::kNo;
   }
-  const int32_t thread = context_->running_thread.load(std::memory_order_relaxed);
-  if (thread == 0) {
+  if (!IsActive(*context_)) {
     return Pending::kIdle;
   }
-  // Under the lock: the thread cannot end while the store says that it runs on it, nor the store
-  // go.
-  SendInterruptSignal(thread);
+  // Under the lock: the store cannot go. Should the activation and its thread end meanwhile, the
+  // signal finds nobody, or a thread that ignores it.
+  SendInterruptSignal(context_->running_thread.load(std::memory_order_relaxed));
   return Pending::kRunning;
 }
 

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -124,17 +125,26 @@ class [[nodiscard]] Outcome : public outcome_internal::StopHolder {
   // ok() only.
   T& value() {
     WASMD_CHECK(ok());
-    return *value_;
+    return Held();
   }
   const T& value() const {
     WASMD_CHECK(ok());
-    return *value_;
+    return const_cast<Outcome*>(this)->Held();
   }
   T& operator*() { return value(); }
   const T& operator*() const { return value(); }
 
  private:
-  std::optional<T> value_;
+  T& Held() {
+    if constexpr (std::is_default_constructible_v<T>) {
+      return value_;
+    } else {
+      return *value_;
+    }
+  }
+
+  // Whether there is one is known from ok().
+  std::conditional_t<std::is_default_constructible_v<T>, T, std::optional<T>> value_{};
 };
 
 template <>

@@ -30,10 +30,10 @@ class RuntimeEnv;
 // What a store's guests may use, together. At a limit memory.grow and table.grow answer -1, and
 // instantiation fails with kResourceExhausted.
 struct StoreOptions {
-  uint64_t memory_bytes = uint64_t{4} << 30;    // All linear memories' accessible bytes.
-  uint64_t table_elements = kMaxTableElements;  // All tables' elements.
-  uint64_t wasm_stack_bytes =
-      kDefaultWasmStackBytes;  // Below the entry; at most what the thread's stack has.
+  uint64_t memory_bytes = uint64_t{4} << 30;           // All linear memories' accessible bytes.
+  uint64_t table_elements = kMaxTableElements;         // All tables' elements.
+  uint64_t wasm_stack_bytes = kDefaultWasmStackBytes;  // Below the entry, and up to 64 KiB more; at
+                                                       // most what the thread's stack has.
   uint32_t backtrace_frames =
       kMaxBacktraceFrames;  // 0: traps carry no backtrace. At most kMaxBacktraceFrames.
   uint32_t instances = 10'000;

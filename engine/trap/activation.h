@@ -1,12 +1,18 @@
-// EntryFrame: one activation of wasm code, and the thread's chain of them.
+// Activation: one entry into wasm code, and the thread's chain of them.
 //
-//   host → EnterWasm(frame 1) → wasm → host function → EnterWasm(frame 2) → wasm …
-//                    ↑ previous ──────────────────────────── frame 2 ← ThreadRecord::activation
+//   host → entry (activation 1) → wasm → host function → entry (activation 2) → wasm …
+//                    ↑ previous ─────────────────────────── 2 ← ThreadRecord::activation
 //
-// A frame is on the stack of the C++ function that enters. wasmd_enter publishes in it the stack
-// pointer at which it called the code; whatever raises a trap, or the fault handler, puts that
-// stack pointer back and so returns from wasmd_enter with the trap's code: nothing between has to
-// be unwound, since frames of generated code own nothing.
+// An activation is on the stack of the C++ function that enters. The entry, which is a typed call's
+// inline asm or wasmd_enter, calls the code so:
+//
+//   push rbp; mov rbp, rsp; and rsp, -16; mov [activation.frame_pointer], rbp
+//   call code
+//   clc; leave
+//
+// Whatever raises a trap, or the fault handler, puts rbp and rsp back and goes on behind the `clc`
+// with the carry flag set: the return address of the call stands below the aligned stack pointer.
+// Nothing between has to be unwound, since frames of generated code own nothing.
 #ifndef WASMD_ENGINE_TRAP_ACTIVATION_H_
 #define WASMD_ENGINE_TRAP_ACTIVATION_H_
 
@@ -20,9 +26,23 @@
 
 namespace wasmd::engine {
 
+struct Activation {
+  // Written by the entry's asm.
+  uint64_t frame_pointer;
+  Activation* previous;
+  StoreContext* store;
+  // Written by whoever raises.
+  TrapCode trap_code;
+
+  // What is not written needs no clearing.
+  Activation() {}  // NOLINT(modernize-use-equals-default): see EntryFrame.
+  Activation(const Activation&) = delete;
+  Activation& operator=(const Activation&) = delete;
+};
+
+// What wasmd_enter takes and gives: an entry for any signature.
 struct EntryFrame {
-  // Written by wasmd_enter. The frame pointer of the entry is kEntryFramePointerOffset above it.
-  uint64_t stack_pointer = 0;
+  Activation activation;
   // What to call, and its first argument.
   const void* code = nullptr;
   void* context = nullptr;
@@ -32,11 +52,6 @@ struct EntryFrame {
   // Results, as the code left the registers.
   uint64_t general_results[kGeneralResultRegs];
   Cell float_results[kFloatResultRegs];
-  // Written by RaiseTrap.
-  TrapCode trap_code = TrapCode::kNone;
-
-  EntryFrame* previous = nullptr;
-  StoreContext* store = nullptr;
 
   EntryFrame() {}  // NOLINT(modernize-use-equals-default): `= default` would clear the arrays in
                    // value-initialisation.
@@ -45,27 +60,23 @@ struct EntryFrame {
 };
 
 // The entry's asm knows these.
-#define WASMD_FRAME_STACK_POINTER 0
-#define WASMD_FRAME_CODE 8
-#define WASMD_FRAME_CONTEXT 16
-#define WASMD_FRAME_GENERAL 24
-#define WASMD_FRAME_FLOATS 64
-#define WASMD_FRAME_GENERAL_RESULTS 192
-#define WASMD_FRAME_FLOAT_RESULTS 208
-#define WASMD_FRAME_TRAP_CODE 240
-// wasmd_enter pushes rbx, r12 … r15 and the frame's address below its frame pointer.
-#define WASMD_ENTRY_SAVED_BYTES 48
-inline constexpr uint64_t kEntryFramePointerOffset = WASMD_ENTRY_SAVED_BYTES;
+#define WASMD_ACTIVATION_FRAME_POINTER 0
+#define WASMD_FRAME_CODE 32
+#define WASMD_FRAME_CONTEXT 40
+#define WASMD_FRAME_GENERAL 48
+#define WASMD_FRAME_FLOATS 96
+#define WASMD_FRAME_GENERAL_RESULTS 224
+#define WASMD_FRAME_FLOAT_RESULTS 240
 
-static_assert(offsetof(EntryFrame, stack_pointer) == WASMD_FRAME_STACK_POINTER);
+static_assert(offsetof(Activation, frame_pointer) == WASMD_ACTIVATION_FRAME_POINTER);
+static_assert(offsetof(EntryFrame, activation) == 0);
 static_assert(offsetof(EntryFrame, code) == WASMD_FRAME_CODE);
 static_assert(offsetof(EntryFrame, context) == WASMD_FRAME_CONTEXT);
 static_assert(offsetof(EntryFrame, general) == WASMD_FRAME_GENERAL);
 static_assert(offsetof(EntryFrame, floats) == WASMD_FRAME_FLOATS);
 static_assert(offsetof(EntryFrame, general_results) == WASMD_FRAME_GENERAL_RESULTS);
 static_assert(offsetof(EntryFrame, float_results) == WASMD_FRAME_FLOAT_RESULTS);
-static_assert(offsetof(EntryFrame, trap_code) == WASMD_FRAME_TRAP_CODE);
-static_assert(sizeof(TrapCode) == 1 && kGeneralParamRegs == 5 && kFloatParamRegs == 8);
+static_assert(kGeneralParamRegs == 5 && kFloatParamRegs == 8);
 
 // Where the last trap of a thread happened, as addresses; symbolised by whoever reports it, before
 // the thread enters again.
@@ -79,10 +90,15 @@ struct TrapRecord {
   uint64_t callers[kMaxBacktraceFrames] = {};  // Return addresses, innermost first.
 };
 
+inline constexpr uint64_t kUnknownThread = ~uint64_t{0} - 1;
+
 // All that the engine keeps for a thread. Constant-initialised: a thread that never met us has a
 // valid one.
 struct ThreadRecord {
-  EntryFrame* activation = nullptr;  // The innermost, or null.
+  Activation* activation = nullptr;  // The innermost, or null.
+  // Of the thread, unique in the process; StoreContext::key compares with it. The value of a thread
+  // that never met us is no store's key.
+  uint64_t serial = kUnknownThread;
   uint64_t stack_low = 0;  // Of the thread's stack; 0: not asked yet. See engine/platform/thread.h.
   uint64_t stack_high = 0;
   int32_t thread_id = 0;

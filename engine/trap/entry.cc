@@ -1,17 +1,18 @@
 // The entry and the exits. One stub serves every signature: it loads all argument registers from
 // the frame, used or not.
 //
-//   EnterWasm            links the frame into the thread's chain, computes the stack limit, calls
-//   wasmd_enter          which saves the callee-saved registers, publishes rsp in the frame and
-//   calls the code; wasmd_raise_trap     is called by generated code (rsp of any alignment), and
-//   jumped to by the host thunk and the lazy
-//                        entry with their caller's return address on top of the stack;
+//   EnterWasm            links the activation into the thread's chain, computes the stack limit,
+//                        calls
+//   wasmd_enter          which saves the callee-saved registers, publishes rbp and calls the code;
+//   wasmd_raise_trap     is called by generated code (rsp of any alignment), and jumped to by the
+//                        host thunk and the lazy entry with their caller's return address on top of
+//                        the stack;
 //   wasmd_fault_exit     is where the signal handlers let the thread continue: edi = trap code, rsi
 //   = pc, rdx = rbp.
 //
-// Both exits call RaiseTrap on the stack that they find, below the frames of wasm, which writes
-// down the addresses on the chain of frame pointers; then they put back the rsp that wasmd_enter
-// published and return from it with the trap's code.
+// Both exits call wasmd_record_trap on the stack that they find, below the frames of wasm, which
+// writes down the addresses on the chain of frame pointers; then they go on in the entry, as
+// engine/trap/activation.h says.
 #include "engine/trap/entry.h"
 
 #include <algorithm>
@@ -25,8 +26,9 @@ namespace wasmd::engine {
 thread_local constinit ThreadRecord t_thread __attribute__((tls_model("initial-exec")));
 
 extern "C" {
+// Other than 0: a trap was raised.
 uint32_t wasmd_enter(EntryFrame* frame);
-EntryFrame* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
+Activation* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
                               uint32_t is_return_address);
 }
 
@@ -60,7 +62,6 @@ wasmd_enter:
   .cfi_offset %r14, -48
   .cfi_offset %r15, -56
   movq %rdi, %r10
-  movq %rsp, )" FRAME(STACK_POINTER) R"((%r10)
   movups )" FRAME(FLOATS) R"(+0(%r10), %xmm0
   movups )" FRAME(FLOATS) R"(+16(%r10), %xmm1
   movups )" FRAME(FLOATS) R"(+32(%r10), %xmm2
@@ -75,14 +76,23 @@ wasmd_enter:
   movq )" FRAME(GENERAL) R"(+24(%r10), %r8
   movq )" FRAME(GENERAL) R"(+32(%r10), %r9
   movq )" FRAME(CONTEXT) R"((%r10), %rdi
+  pushq %rbp
+  movq %rsp, %rbp
+  .cfi_def_cfa %rbp, 72
+  andq $-16, %rsp
+  movq %rbp, )" WASMD_STRING(WASMD_ACTIVATION_FRAME_POINTER) R"((%r10)
   callq *)" FRAME(CODE) R"((%r10)
+  clc
+  leave
+  .cfi_def_cfa %rbp, 16
   popq %r10
+  jc 1f
   movq %rax, )" FRAME(GENERAL_RESULTS) R"(+0(%r10)
   movq %rdx, )" FRAME(GENERAL_RESULTS) R"(+8(%r10)
   movups %xmm0, )" FRAME(FLOAT_RESULTS) R"(+0(%r10)
   movups %xmm1, )" FRAME(FLOAT_RESULTS) R"(+16(%r10)
-  xorl %eax, %eax
-.Lwasmd_leave:
+1:
+  sbbl %eax, %eax
   popq %r15
   popq %r14
   popq %r13
@@ -117,11 +127,13 @@ wasmd_fault_exit:
 .Lwasmd_exit:
   andq $-16, %rsp
   callq wasmd_record_trap
-  movq )" FRAME(STACK_POINTER) R"((%rax), %rsp
-  leaq )" WASMD_STRING(WASMD_ENTRY_SAVED_BYTES) R"((%rsp), %rbp
-  movzbl )" FRAME(TRAP_CODE) R"((%rax), %eax
-  popq %r10
-  jmp .Lwasmd_leave
+  movq )" WASMD_STRING(WASMD_ACTIVATION_FRAME_POINTER) R"((%rax), %rbp
+  movq %rbp, %rsp
+  andq $-16, %rsp
+  movq -8(%rsp), %rcx
+  incq %rcx
+  stc
+  jmp *%rcx
   .cfi_endproc
   .size wasmd_fault_exit, .-wasmd_fault_exit
 )");
@@ -129,6 +141,12 @@ wasmd_fault_exit:
 #undef FRAME
 
 namespace {
+
+std::atomic<uint64_t> g_next_serial{1};
+
+// How far rsp may be from where it was when the store was bound to its thread, up and down. The
+// stack that the guest has is by so much more than what was asked for.
+constexpr uint64_t kWindowBytes = 64 << 10;
 
 // Return addresses along rbp, from the frame that raised to the entry's. The chain is our own
 // compilers', but a bug in one must not send us through all of memory: every frame lies above the
@@ -141,7 +159,7 @@ __attribute__((no_sanitize("address"))) void WalkFrames(uint64_t frame_pointer, 
   while (frame_pointer != entry && frame_pointer > below && frame_pointer < entry &&
          frame_pointer % 8 == 0) {
     const auto* words = reinterpret_cast<const uint64_t*>(frame_pointer);
-    // The outermost wasm frame's return address is wasmd_enter's.
+    // The outermost wasm frame's return address is the entry's.
     if (words[0] == entry) {
       break;
     }
@@ -158,10 +176,10 @@ __attribute__((no_sanitize("address"))) void WalkFrames(uint64_t frame_pointer, 
 }  // namespace
 
 // In normal context, on the guest's stack. Returns the frame whose wasmd_enter returns next.
-EntryFrame* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
+Activation* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
                               uint32_t is_return_address) {
-  EntryFrame* const frame = t_thread.activation;
-  WASMD_CHECK(frame != nullptr, "a trap is raised outside of any activation");
+  Activation* const activation = t_thread.activation;
+  WASMD_CHECK(activation != nullptr, "a trap is raised outside of any activation");
   TrapRecord& record = t_thread.trap;
   record.pc = pc;
   record.is_return_address = is_return_address != 0;
@@ -170,9 +188,9 @@ EntryFrame* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_po
     record.is_fault = false;
   }
   WalkFrames(frame_pointer, reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
-             frame->stack_pointer + kEntryFramePointerOffset, record);
-  frame->trap_code = static_cast<TrapCode>(trap_code);
-  return frame;
+             activation->frame_pointer, record);
+  activation->trap_code = static_cast<TrapCode>(trap_code);
+  return activation;
 }
 
 void PrepareThread() {
@@ -181,6 +199,7 @@ void PrepareThread() {
   }
   const StackBounds stack = CurrentThreadStack();
   t_thread.thread_id = CurrentThreadId();
+  t_thread.serial = g_next_serial.fetch_add(1, std::memory_order_relaxed);
   t_thread.stack_low = stack.low;
   t_thread.stack_high = stack.high;
 }
@@ -188,7 +207,7 @@ void PrepareThread() {
 namespace {
 
 EntryResult NotEntered(EntryFrame& frame, TrapCode code) {
-  frame.trap_code = code;
+  frame.activation.trap_code = code;
   t_thread.trap.pc = 0;
   t_thread.trap.is_fault = false;
   t_thread.trap.caller_count = 0;
@@ -207,32 +226,43 @@ EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
   if (here < thread.stack_low || here >= thread.stack_high) [[unlikely]] {
     return EntryResult::kUnknownStack;
   }
-  StoreContext& store = *frame.store;
-  const uint64_t outer_limit = store.stack_limit;  // 0: no activation of this store yet.
-  const uint64_t limit =
-      std::max({thread.stack_low + kHostStackReserveBytes,
-                here > wasm_stack_bytes ? here - wasm_stack_bytes : 0, outer_limit});
+  StoreContext& store = *frame.activation.store;
+  const uint64_t outer_key = store.key.load(std::memory_order_relaxed);
+  const bool is_nested = outer_key == kStoreActive;
+  const uint64_t outer_limit = is_nested ? store.stack_limit : 0;
+  const uint64_t below = here - std::min(here, kWindowBytes / 2);
+  const uint64_t limit = std::max({thread.stack_low + kHostStackReserveBytes,
+                                   below - std::min(below, wasm_stack_bytes), outer_limit});
   if (here <= limit) [[unlikely]] {
     return NotEntered(frame, TrapCode::kStackOverflow);
   }
   const int32_t outer_thread = store.running_thread.load(std::memory_order_relaxed);
   store.running_thread.store(thread.thread_id, std::memory_order_relaxed);
-  // The watchdog (engine/runtime/watchdog.h) looks at running_thread until its interrupt is
-  // acknowledged, so the order in which others see these two does not matter.
+  store.key.store(kStoreActive, std::memory_order_relaxed);
+  // The watchdog (engine/runtime/watchdog.h) looks at the key until its interrupt is acknowledged,
+  // so the order in which others see these does not matter; that the flag is read last does.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   if (store.interrupt_requested.load(std::memory_order_relaxed) != 0) [[unlikely]] {
     store.running_thread.store(outer_thread, std::memory_order_relaxed);
+    store.key.store(outer_key, std::memory_order_relaxed);
     return NotEntered(frame, TrapCode::kInterrupt);
   }
   store.stack_limit = limit;
-  frame.previous = thread.activation;
-  thread.activation = &frame;
+  frame.activation.previous = thread.activation;
+  thread.activation = &frame.activation;
   std::atomic_signal_fence(std::memory_order_release);
-  const uint32_t code = wasmd_enter(&frame);
+  const uint32_t trapped = wasmd_enter(&frame);
   std::atomic_signal_fence(std::memory_order_acquire);
-  thread.activation = frame.previous;
-  store.stack_limit = outer_limit;
-  store.running_thread.store(outer_thread, std::memory_order_relaxed);
-  return code == 0 ? EntryResult::kReturned : EntryResult::kTrapped;
+  thread.activation = frame.activation.previous;
+  if (is_nested) {
+    store.stack_limit = outer_limit;
+    store.running_thread.store(outer_thread, std::memory_order_relaxed);
+  } else {
+    store.window_low = std::max(below, limit);
+    store.window_bytes = std::min(below + kWindowBytes, thread.stack_high) - store.window_low;
+    store.key.store(thread.serial, std::memory_order_relaxed);
+  }
+  return trapped == 0 ? EntryResult::kReturned : EntryResult::kTrapped;
 }
 
 }  // namespace wasmd::engine

@@ -11,17 +11,18 @@ namespace wasmd::engine {
 
 enum class EntryResult : uint8_t {
   kReturned,      // Results are in the frame.
-  kTrapped,       // EntryFrame::trap_code says how; t_thread.trap where.
+  kTrapped,       // Activation::trap_code says how; t_thread.trap where.
   kUnknownStack,  // Not entered: the stack in use is not the thread's own, so its end is not known.
 };
 
-// Calls frame.code with frame.context and the arguments in the frame, as an activation of
-// frame.store. The stack limit is the store's for the time: the thread's stack without
+// Calls frame.code with frame.context and the arguments in the frame, as an activation of its
+// store. The stack limit is the store's for the time: the thread's stack without
 // kHostStackReserveBytes, at most `wasm_stack_bytes` from here, and no more than an outer
-// activation of the store has left. Where that leaves nothing, it is a kStackOverflow; where the
-// store has been interrupted, a kInterrupt; both with t_thread.trap.pc 0, and nothing was called.
-// On any thread; a thread's first call asks the system for its stack. The signal actions have been
-// installed (engine/trap/signal_actions.h).
+// activation of the store has left, and up to 64 KiB more. An outermost activation leaves the store
+// bound to the thread and to this part of its stack: see StoreContext::key. Where that leaves
+// nothing, it is a kStackOverflow; where the store has been interrupted, a kInterrupt; both with
+// t_thread.trap.pc 0, and nothing was called. On any thread; a thread's first call asks the system
+// for its stack. The signal actions have been installed (engine/trap/signal_actions.h).
 EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes);
 
 // Does what a thread's first call would have to do.

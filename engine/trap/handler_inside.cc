@@ -99,8 +99,9 @@ WASMD_SIGNAL_CONTEXT void wasmd_interrupt_handler(int signal, siginfo_t* info, v
     return;  // In host code: the host thunk looks when it returns to wasm.
   }
   // An outer activation's store counts as well: its host function waits for the inner one.
-  for (const EntryFrame* frame = thread.activation; frame != nullptr; frame = frame->previous) {
-    if (frame->store->interrupt_requested.load(std::memory_order_relaxed) != 0) {
+  for (const Activation* activation = thread.activation; activation != nullptr;
+       activation = activation->previous) {
+    if (activation->store->interrupt_requested.load(std::memory_order_relaxed) != 0) {
       thread.trap.is_fault = false;
       LeaveWasm(machine, TrapCode::kInterrupt);
       return;

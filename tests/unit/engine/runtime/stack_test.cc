@@ -109,7 +109,7 @@ TEST_P(StackTest, TheStoresLimitIsKept) {
   uint32_t depths[2] = {};
   for (int i = 0; i < 2; ++i) {
     TestInstanceOptions options = Options();
-    options.store.wasm_stack_bytes = i == 0 ? 64 << 10 : 512 << 10;
+    options.store.wasm_stack_bytes = i == 0 ? 512 << 10 : 4 << 20;
     TestInstance instance(kRecursion, GetParam(), options);
     EXPECT_THAT(instance.Invoke("small"), TrapsWith(TrapCode::kStackOverflow));
     depths[i] = instance.instance().Global("depth")->Get().i32();

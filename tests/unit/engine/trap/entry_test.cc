@@ -27,7 +27,7 @@ class EntryTest : public testing::Test {
   EntryResult Enter(EntryFrame& frame, const void* code) {
     frame.code = code;
     frame.context = &context_;
-    frame.store = store_.get();
+    frame.activation.store = store_.get();
     return EnterWasm(frame, 1 << 20);
   }
 
@@ -77,13 +77,12 @@ TEST_F(EntryTest, RaiseAtAnyAlignment) {
                              0xff, 0xd2, 0x0f, 0x0b});
     EntryFrame frame;
     ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-    EXPECT_EQ(frame.trap_code, TrapCode::kDivideByZero);
+    EXPECT_EQ(frame.activation.trap_code, TrapCode::kDivideByZero);
     EXPECT_TRUE(t_thread.trap.is_return_address);
     EXPECT_FALSE(t_thread.trap.is_fault);
     EXPECT_EQ(t_thread.trap.pc, reinterpret_cast<uint64_t>(code) + 16);
     EXPECT_EQ(t_thread.activation, nullptr);
-    EXPECT_EQ(store_->stack_limit, 0);
-    EXPECT_EQ(store_->running_thread, 0);
+    EXPECT_NE(store_->key, kStoreActive);
   }
 }
 
@@ -94,7 +93,7 @@ TEST_F(EntryTest, FaultsComeBackWithTheirAddress) {
   const auto fault = [&] {
     EntryFrame frame;
     ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-    EXPECT_EQ(frame.trap_code, TrapCode::kMemoryOutOfBounds);
+    EXPECT_EQ(frame.activation.trap_code, TrapCode::kMemoryOutOfBounds);
     EXPECT_TRUE(t_thread.trap.is_fault);
     EXPECT_EQ(t_thread.trap.fault_address, 0x30);
     EXPECT_EQ(t_thread.trap.pc, reinterpret_cast<uint64_t>(code) + 4);
@@ -109,13 +108,14 @@ TEST_F(EntryTest, FaultsComeBackWithTheirAddress) {
 TEST_F(EntryTest, SpentStackAndRequestedInterruptAreNotEntered) {
   const void* code = Code({0x0f, 0x0b});  // ud2: would be fatal.
   EntryFrame frame;
+  store_->key = kStoreActive;
   store_->stack_limit = ~uint64_t{0};  // As if an outer activation had used it up.
   ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-  EXPECT_EQ(frame.trap_code, TrapCode::kStackOverflow);
-  store_->stack_limit = 0;
+  EXPECT_EQ(frame.activation.trap_code, TrapCode::kStackOverflow);
+  store_->key = kStoreUnbound;
   store_->interrupt_requested = 1;
   ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-  EXPECT_EQ(frame.trap_code, TrapCode::kInterrupt);
+  EXPECT_EQ(frame.activation.trap_code, TrapCode::kInterrupt);
   EXPECT_EQ(t_thread.trap.pc, 0);
 }
 
