@@ -138,6 +138,42 @@ TEST_P(TypedFuncTest, AnotherThreadAtEveryCall) {
   }
 }
 
+// host → wasm → host …, and each wasm level ends by a trap that its own caller sees.
+TEST_P(TypedFuncTest, NestedTrapsEachAtItsCaller) {
+  constexpr int32_t kDepth = 50;
+  TestInstance* self = nullptr;
+  int traps_seen = 0;
+  TestInstanceOptions options;
+  options.link = [&](Linker& linker, Store&) {
+    linker.DefineFunc("env", "again", FuncType{{ValType::kI32}, {}},
+                      [&](HostContext&, std::span<const Value> args, std::span<Value>) {
+                        const auto level = static_cast<int32_t>(args[0].i32());
+                        if (level != 0) {
+                          const Outcome<int32_t> inner =
+                              Typed<int32_t(int32_t)>(*self, "level")(level - 1);
+                          const Trap* trap = inner.trap();
+                          traps_seen += trap != nullptr && trap->code == TrapCode::kUnreachable;
+                        }
+                        return HostResult::Ok();
+                      });
+  };
+  TestInstance instance(R"((module (import "env" "again" (func $again (param i32)))
+      (func (export "level") (param i32) (result i32)
+        (call $again (local.get 0)) (if (local.get 0) (then unreachable)) unreachable)
+      (func (export "id") (param i32) (result i32) local.get 0)))",
+                        GetParam(), options);
+  self = &instance;
+  const auto level = Typed<int32_t(int32_t)>(instance, "level");
+  const auto id = Typed<int32_t(int32_t)>(instance, "id");
+  for (int round = 1; round <= 3; ++round) {
+    const Outcome<int32_t> outermost = level(kDepth);
+    ASSERT_NE(outermost.trap(), nullptr);
+    EXPECT_EQ(outermost.trap()->code, TrapCode::kUnreachable);
+    EXPECT_EQ(traps_seen, kDepth * round);
+    EXPECT_EQ(*id(round), round);
+  }
+}
+
 // Far from where the store was bound, down the stack and up again.
 __attribute__((noinline)) void Below(int kilobytes, const std::function<void()>& body) {
   if (kilobytes == 0) {
