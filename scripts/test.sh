@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh          lint, the release build and all its tests (unit, conformance, end to end, programs, SDKs, deployment),
 #                            the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   scripts/test.sh --long   also ThreadSanitizer, g++, and a minute of each fuzz target
+#   scripts/test.sh --long   also ThreadSanitizer, g++, a minute of each fuzz target, and the container image
 #
 # Warnings are errors here. WASMD_SPEC_SUITE names the folder of the official test suite (default: ../shared/spec where it
 # exists). A line for each part, then ctest's summary of the release build's tests close the output. Exits 1 where any part failed.
@@ -49,7 +49,7 @@ test_preset() {
   ctest --preset "$preset" --parallel "$(nproc)" "$@"
 }
 
-need_packages
+need_packages Building Libraries Tests Guest Hosts Lint
 
 release() {
   configure release -DWASMD_WERROR=ON
@@ -75,6 +75,7 @@ if $long; then
   part "tsan: unit tests" sanitized tsan
   part "g++: unit tests" sanitized gcc
   part "fuzz: a minute a target" fuzz_all
+  part "image: built and run with buildah" tests/deploy/image.sh
 fi
 printf '\n'
 printf '%s\n' "${summary[@]}"

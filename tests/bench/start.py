@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -21,6 +22,28 @@ from _bench import (
     ROOT, build_dir, cache_dir, die, fetch, finish, node_binary, parse, table, wasmtime_binary, with_nonce,
 )  # fmt: skip
 from engines import Daemon, Node, Wasmd, Wasmtime, run_process
+
+
+def daemon_start_ms(folder: pathlib.Path, scratch: pathlib.Path) -> float:
+    """A daemon of its own, ended at once."""
+    path = scratch / "start.sock"
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        [folder / "bin/wasmd", "--listen", f"unix:{path}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while time.perf_counter() - begin < 30:
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(str(path))
+                except OSError:
+                    time.sleep(0.0002)
+                    continue
+            return (time.perf_counter() - begin) * 1000
+        die("wasmd does not listen")
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def main() -> None:
@@ -43,6 +66,10 @@ def main() -> None:
             folder = build_dir(options, "bin/wasmd", "bin/wasmctl")
             daemon = stack.enter_context(Daemon(folder))
             engines.append(Wasmd(folder / "bin/wasmctl", daemon.address))
+            starts = [daemon_start_ms(folder, scratch) for _ in range(options.repetitions)]
+            figures["wasmd_start_ms"] = statistics.median(starts)
+            figures["wasmd_start_worst_ms"] = max(starts)
+            print(f"wasmd starts in {figures['wasmd_start_ms']:.1f} ms (median), at most {max(starts):.1f} ms")
         engines.append(Node(node_binary()))
         engines.append(Wasmtime(wasmtime_binary()))
         engines.append(Wasmtime(wasmtime_binary(), compiler="winch"))
