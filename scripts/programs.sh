@@ -313,10 +313,16 @@ get_ripgrep() {
 get_native_ripgrep() { ripgrep_install native_ripgrep "$programs/ripgrep.native" rg; }
 
 # go_program NAME FOLDER PACKAGE OUTPUT K=V…: builds with the module's own go.sum.
+go_minimum=1.21 # The first that knows wasip1.
 go_program() {
-  local name=$1 folder=$2 package=$3 output=$4 source
+  local name=$1 folder=$2 package=$3 output=$4 source version
   shift 4
   need "$name" go || return 1
+  version=$(go env GOVERSION)
+  if [[ $(printf '%s\n' "$go_minimum" "${version#go}" | sort -V | head -1) != "$go_minimum" ]]; then
+    skip "$name: needs Go $go_minimum or newer, this is $version"
+    return 1
+  fi
   local inputs=()
   for source in "$folder"/*; do inputs+=("$source"); done
   fresh "$name" "$output" "${inputs[@]}" "$(go version)" "$*" && return 0
