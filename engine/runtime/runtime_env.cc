@@ -8,8 +8,8 @@
 namespace wasmd::engine {
 
 RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-                       CompilerFactory compilers)
-    : arena_(arena), quota_(code_bytes), watchdog_(std::move(watchdog)), compilers_(compilers) {}
+                       CompilerFactory compilers_in)
+    : arena_(arena), quota_(code_bytes), watchdog_(std::move(watchdog)), compilers_(compilers_in) {}
 
 absl::StatusOr<std::shared_ptr<RuntimeEnv>> RuntimeEnv::Create(uint64_t code_bytes,
                                                                CompilerFactory compilers) {
