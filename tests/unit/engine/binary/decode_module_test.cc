@@ -370,7 +370,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"extended-const", "arithmetic",
          WasmModule({Section(6, Vec({{kI32, 0x00, 0x41, 0x01, 0x41, 0x02, 0x6a, 0x0b}}))})},
     }),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 TEST(DecodeModuleTest, NameSectionIsBestEffort) {
   const auto names = [](const Bytes& contents) {

@@ -107,7 +107,7 @@ TEST_P(LazyCompileTest, ThreadsRaceForTheSameFunctions) {
         }
         std::mt19937 random(t);
         for (int i = 0; i < 20; ++i) {
-          const unsigned f = random() % 60;
+          const auto f = static_cast<uint32_t>(random() % 60);
           const Invoked invoked = instance.Invoke("f" + std::to_string(f), ChainArgs());
           wrong += invoked.values == std::vector{Value::F64(120 + 0.5 * (59 - f))} ? 0 : 1;
         }

@@ -261,9 +261,13 @@ TEST_F(ForeignFaultTest, GoesToThePreviousHandler) {
       testing::ExitedWithCode(42), "the host's handler saw it");
 }
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WASMD_TEST_HAS_SANITIZER
+#endif
+#endif
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    !(defined(__has_feature) &&                                        \
-      (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)))
+    !defined(WASMD_TEST_HAS_SANITIZER)
 TEST_F(ForeignFaultTest, KillsWhereNobodyHandledIt) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(FaultInHostFunction(), testing::KilledBySignal(SIGSEGV), "");

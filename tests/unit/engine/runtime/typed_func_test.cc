@@ -180,7 +180,7 @@ __attribute__((noinline)) void Below(int kilobytes, const std::function<void()>&
     body();
     return;
   }
-  volatile char used[1024];
+  [[maybe_unused]] volatile char used[1024];
   used[0] = 0;
   Below(kilobytes - 1, body);
   used[1] = 0;

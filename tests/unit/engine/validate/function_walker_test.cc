@@ -161,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"ref_is_null_of_number", "(func (drop (ref.is_null (i32.const 0))))",
          "type mismatch: ref.is_null"},
     }),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 struct CodeCase {
   std::string_view name;
@@ -241,7 +241,7 @@ INSTANTIATE_TEST_SUITE_P(
          {0x41, 0x00, 0x28, 0x42, 0x00, 0x00, 0x1a, 0x0b},
          "UNIMPLEMENTED: a memory index in a memory access needs the feature multi-memory,"},
     }),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 TEST(FunctionWalkerTest, NoMemory) {
   for (const std::string_view code : {"(drop (i32.load (i32.const 0)))", "(drop (memory.size))",
