@@ -24,6 +24,7 @@ namespace wasmd::engine {
 
 struct InstanceContext;
 class Instance;
+struct TrapRecord;
 
 // 16 bytes, so that a v128 fits.
 struct alignas(16) Cell {
@@ -39,7 +40,8 @@ inline constexpr uint32_t kOverflowCells = kMaxFuncParams;
 inline constexpr uint64_t kStoreActive = 0;
 inline constexpr uint64_t kStoreUnbound = ~uint64_t{0};
 
-// One per store: what all its instances share.
+// One per store: what all its instances share. From a pool (engine/trap/store_context_pool.h),
+// since the signal handler may look at one whose store has gone.
 struct StoreContext {
   // Frames of wasm code stay above this address: each function that makes calls or has a large
   // frame compares rsp with it.
@@ -57,6 +59,9 @@ struct StoreContext {
   uint64_t window_low = 0;
   uint64_t window_bytes = 0;
   Cell overflow[kOverflowCells];
+  // Where whoever raises a trap in the store writes it down. See engine/trap/activation.h.
+  TrapRecord* trap_record = nullptr;
+  uint32_t pool_index = 0;
 };
 
 // A callable reference: what a funcref points to, and what tables hold. Null is a null pointer.

@@ -17,6 +17,9 @@
 #include "engine/trap/entry.h"
 
 namespace wasmd::engine {
+
+using outcome_internal::StopHolder;
+
 namespace {
 
 absl::Status CheckArguments(const FuncType& type, std::span<const Value> args) {
@@ -47,7 +50,7 @@ void PlaceArguments(const FuncType& type, std::span<const Value> args, EntryFram
         frame.floats[at.index] = {bits, args[i].hi};
         break;
       case ValueLocation::Kind::kOverflow:
-        frame.activation.store->overflow[at.index] = {bits, args[i].hi};
+        frame.store->overflow[at.index] = {bits, args[i].hi};
         break;
     }
   }
@@ -66,7 +69,7 @@ void TakeResults(const FuncType& type, const EntryFrame& frame, std::vector<Valu
         results.push_back(ReadCell(frame.float_results[at.index], result));
         break;
       case ValueLocation::Kind::kOverflow:
-        results.push_back(ReadCell(frame.activation.store->overflow[at.index], result));
+        results.push_back(ReadCell(frame.store->overflow[at.index], result));
         break;
     }
   }
@@ -136,30 +139,25 @@ void CheckFault(const TrapRecord& record, const Store::Impl& store) {
   }
 }
 
-InterruptReason ReasonOf(const Activation& activation) {
-  // The frame's own store, or an outer activation's on this thread: see wasmd_interrupt_handler.
-  uint32_t reason = activation.store->interrupt_requested.load(std::memory_order_relaxed);
-  for (const Activation* outer = t_thread.activation; reason == 0 && outer != nullptr;
-       outer = outer->previous) {
-    reason = outer->store->interrupt_requested.load(std::memory_order_relaxed);
-  }
-  return static_cast<InterruptReason>(reason);
-}
-
-// The activation is over: t_thread is the outer one's again, t_thread.trap still this one's.
-Stop TakeStop(const Activation& activation, Store::Impl& store) {
-  const TrapRecord& record = t_thread.trap;
+// The activation is over; the record is still its own.
+StopHolder TakeStop(Store::Impl& store) {
+  const TrapRecord& record = store.trap_record;
   std::string message = std::exchange(store.stop_message, {});
   if (record.is_fault) {
     CheckFault(record, store);
   }
   Backtrace backtrace = Symbolize(record, store.options.backtrace_frames);
-  TrapCode code = activation.trap_code;
+  TrapCode code = record.code;
   if (code == TrapCode::kExit) {
-    return Exit{store.exit_code};
+    return StopHolder(Exit{store.exit_code});
   }
   if (code == TrapCode::kInterrupt) {
-    const InterruptReason reason = ReasonOf(activation);
+    // By the signal, maybe for an outer activation's store, or found by the entry or the host
+    // thunk.
+    const auto reason = static_cast<InterruptReason>(
+        record.interrupt_reason != 0
+            ? record.interrupt_reason
+            : store.context.interrupt_requested.load(std::memory_order_relaxed));
     if (reason != InterruptReason::kNone) {
       const bool has_run = record.pc != 0;
       store.abandoned |= has_run;
@@ -170,15 +168,18 @@ Stop TakeStop(const Activation& activation, Store::Impl& store) {
         }
         store.interrupt->Acknowledge();
       }
-      return Interrupt{reason, store.abandoned, std::move(backtrace)};
+      return StopHolder(Interrupt{reason, store.abandoned, std::move(backtrace)});
     }
     code = TrapCode::kHostError;
     message = "a host function says that it was interrupted, and nobody did";
   }
   if (message.empty()) {
+    if (backtrace.frames.empty() && backtrace.omitted_frames == 0) {
+      return StopHolder::PlainTrap(code);
+    }
     message = std::string(ToString(code));
   }
-  return Trap{code, std::move(message), std::move(backtrace)};
+  return StopHolder(Trap{code, std::move(message), std::move(backtrace)});
 }
 
 }  // namespace
@@ -195,14 +196,14 @@ absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> args,
   EntryFrame frame;
   frame.code = ref_->code.load(std::memory_order_acquire);
   frame.context = ref_->context;
-  frame.activation.store = &store.context;
+  frame.store = &store.context;
   PlaceArguments(*type_, args, frame);
   switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
     case EntryResult::kReturned:
       TakeResults(*type_, frame, results);
       return Outcome<void>();
     case EntryResult::kTrapped:
-      return Outcome<void>(TakeStop(frame.activation, store));
+      return Outcome<void>(TakeStop(store));
     case EntryResult::kUnknownStack:
       return absl::FailedPreconditionError(
           "the caller runs on a stack that is not its thread's own");
@@ -212,23 +213,24 @@ absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> args,
 
 namespace typed_func_internal {
 
-Stop TakeTrap(const Activation& activation, Store& store) {
-  return TakeStop(activation, store.impl());
+StopHolder TakeTrap(Store& store) {
+  return TakeStop(store.impl());
 }
 
-std::optional<Stop> CallPrepared(EntryFrame& frame, Store& store_in) {
+StopHolder CallPrepared(EntryFrame& frame, Store& store_in) {
   Store::Impl& store = store_in.impl();
   if (store.abandoned) {
-    return Trap{TrapCode::kHostError, "the store was abandoned when its guest was interrupted", {}};
+    return StopHolder(
+        Trap{TrapCode::kHostError, "the store was abandoned when its guest was interrupted", {}});
   }
   switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
     case EntryResult::kReturned:
-      return std::nullopt;
+      return {};
     case EntryResult::kTrapped:
-      return TakeStop(frame.activation, store);
+      return TakeStop(store);
     case EntryResult::kUnknownStack:
-      return Trap{
-          TrapCode::kHostError, "the caller runs on a stack that is not its thread's own", {}};
+      return StopHolder(Trap{
+          TrapCode::kHostError, "the caller runs on a stack that is not its thread's own", {}});
   }
   WASMD_UNREACHABLE();
 }

@@ -71,7 +71,7 @@ bool InterruptState::Interrupt(uint64_t epoch, InterruptReason reason) {
     context_->interrupt_requested.store(static_cast<uint32_t>(reason), std::memory_order_relaxed);
     event_.Set();
     if (IsActive(*context_)) {
-      SendInterruptSignal(context_->running_thread.load(std::memory_order_relaxed));
+      SendInterruptSignal(*context_);
     }
   }
   watchdog_->Watch(shared_from_this());
@@ -109,7 +109,7 @@ InterruptState::Pending InterruptState::Resend() {
   }
   // Under the lock: the store cannot go. Should the activation and its thread end meanwhile, the
   // signal finds nobody, or a thread that ignores it.
-  SendInterruptSignal(context_->running_thread.load(std::memory_order_relaxed));
+  SendInterruptSignal(*context_);
   return Pending::kRunning;
 }
 

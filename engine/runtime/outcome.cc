@@ -1,5 +1,7 @@
 #include "engine/runtime/outcome.h"
 
+#include <functional>
+
 #include "absl/strings/str_format.h"
 
 #include "engine/base/str_cat.h"
@@ -15,7 +17,39 @@ struct Printer {
   std::string operator()(const Exit& exit) const { return StrCat("exit: ", exit.code); }
 };
 
+constexpr uint32_t kTrapCodes = 32;  // TrapMask has a bit for each.
+
+// Made when first used, never destroyed.
+const std::vector<Stop>& PlainTraps() {
+  static const std::vector<Stop>& traps = []() -> const std::vector<Stop>& {
+    auto& made = *new std::vector<Stop>;
+    for (uint32_t code = 0; code < kTrapCodes; ++code) {
+      const auto trap_code = static_cast<TrapCode>(code);
+      made.emplace_back(Trap{trap_code, std::string(ToString(trap_code)), {}});
+    }
+    return made;
+  }();
+  return traps;
+}
+
 }  // namespace
+
+namespace outcome_internal {
+
+void StopDeleter::operator()(const Stop* stop) const {
+  const std::vector<Stop>& plain = PlainTraps();
+  if (std::less<>()(stop, plain.data()) || !std::less<>()(stop, plain.data() + plain.size())) {
+    delete stop;
+  }
+}
+
+StopHolder StopHolder::PlainTrap(TrapCode code) {
+  StopHolder holder;
+  holder.stop_.reset(&PlainTraps()[static_cast<size_t>(code)]);
+  return holder;
+}
+
+}  // namespace outcome_internal
 
 std::string ToString(const Stop& stop) {
   return std::visit(Printer(), stop);

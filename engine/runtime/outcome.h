@@ -88,10 +88,17 @@ using Stop = std::variant<Trap, Interrupt, Exit>;
 
 namespace outcome_internal {
 
+// Lets go of what StopHolder::PlainTrap does not own.
+struct StopDeleter {
+  void operator()(const Stop* stop) const;
+};
+
 class StopHolder {
  public:
   StopHolder() = default;
-  explicit StopHolder(Stop stop) : stop_(std::make_unique<Stop>(std::move(stop))) {}
+  explicit StopHolder(Stop stop) : stop_(new Stop(std::move(stop))) {}
+  // A trap with the code's own message and no backtrace. Allocates nothing.
+  static StopHolder PlainTrap(TrapCode code);
   bool ok() const { return stop_ == nullptr; }
   // Null unless that is what happened.
   const Trap* trap() const { return Get<Trap>(); }
@@ -104,7 +111,7 @@ class StopHolder {
   }
   Stop stop() && {
     WASMD_CHECK(stop_ != nullptr);
-    return std::move(*stop_);
+    return *stop_;
   }
 
  private:
@@ -112,7 +119,8 @@ class StopHolder {
   const T* Get() const {
     return stop_ == nullptr ? nullptr : std::get_if<T>(stop_.get());
   }
-  std::unique_ptr<Stop> stop_;  // Null: ok, so that the happy path moves one word.
+  std::unique_ptr<const Stop, StopDeleter>
+      stop_;  // Null: ok, so that the happy path moves one word.
 };
 
 }  // namespace outcome_internal
@@ -122,6 +130,8 @@ class [[nodiscard]] Outcome : public outcome_internal::StopHolder {
  public:
   Outcome(T value) : value_(std::move(value)) {}       // NOLINT(google-explicit-constructor)
   Outcome(Stop stop) : StopHolder(std::move(stop)) {}  // NOLINT(google-explicit-constructor)
+  // Not ok().
+  explicit Outcome(StopHolder stop) : StopHolder(std::move(stop)) {}
   // ok() only.
   T& value() {
     WASMD_CHECK(ok());
@@ -152,6 +162,7 @@ class [[nodiscard]] Outcome<void> : public outcome_internal::StopHolder {
  public:
   Outcome() = default;
   Outcome(Stop stop) : StopHolder(std::move(stop)) {}  // NOLINT(google-explicit-constructor)
+  explicit Outcome(StopHolder stop) : StopHolder(std::move(stop)) {}
 };
 
 // One line: "trap: integer divide by zero", "interrupted: deadline", "exit: 3".

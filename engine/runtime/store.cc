@@ -23,6 +23,8 @@ Store::Impl::Impl(Store& store_in, std::shared_ptr<RuntimeEnv> env_in,
     : store(store_in),
       env(std::move(env_in)),
       options(Bounded(options_in)),
+      pooled_context(AcquireStoreContext(trap_record)),
+      context(*pooled_context),
       memory_quota(options.memory_bytes),
       table_quota(options.table_elements),
       interrupt(std::make_shared<InterruptState>(context, env->watchdog())) {}

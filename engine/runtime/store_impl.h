@@ -16,6 +16,8 @@
 #include "engine/runtime/runtime_env.h"
 #include "engine/runtime/store.h"
 #include "engine/runtime/table_instance.h"
+#include "engine/trap/activation.h"
+#include "engine/trap/store_context_pool.h"
 
 namespace wasmd::engine {
 
@@ -35,7 +37,9 @@ class Store::Impl {
   Store& store;
   const std::shared_ptr<RuntimeEnv> env;
   const StoreOptions options;
-  StoreContext context;
+  TrapRecord trap_record;
+  const PooledStoreContext pooled_context;
+  StoreContext& context;
   Quota memory_quota;
   Quota table_quota;
   const std::shared_ptr<InterruptState> interrupt;

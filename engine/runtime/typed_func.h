@@ -12,8 +12,8 @@
 //   void, T, std::tuple<T…>    no result, one, any number
 //
 // A call goes straight into generated code, from the caller's own function: the arguments are put
-// in the registers of engine/abi/calling_convention.h, and what a trap needs to come back is the
-// frame pointer that the asm publishes (engine/trap/activation.h). That holds where the store is
+// in the registers of engine/abi/calling_convention.h, and nothing is published for a trap, which
+// finds its way back by the frames (engine/trap/activation.h). That holds where the store is
 // bound to the calling thread and stack (StoreContext::key); the first call on a thread, a nested
 // one and the first far up or down the stack go through CallPrepared instead, which is slower and
 // does the same.
@@ -29,7 +29,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -57,9 +56,9 @@ struct ExternRefWord {
 namespace typed_func_internal {
 
 // In call.cc.
-Stop TakeTrap(const Activation& activation, Store& store);
-// nullopt: it returned, and the results are in the frame.
-std::optional<Stop> CallPrepared(EntryFrame& frame, Store& store);
+outcome_internal::StopHolder TakeTrap(Store& store);
+// ok(): it returned, and the results are in the frame.
+outcome_internal::StopHolder CallPrepared(EntryFrame& frame, Store& store);
 StoreContext& ContextOf(Store& store);
 absl::Status WrongType(const FuncType& actual, const FuncType& wanted);
 
@@ -174,27 +173,27 @@ struct Registers {
 // rbp is the one register that is kept here: compilers let nobody clobber it. The red zone stays
 // untouched. The last instruction makes r10 all ones where a trap was raised, else 0; the carry
 // flag is no output, since clang finds no register for it.
-#define WASMD_TYPED_CALL            \
-  "leaq -128(%%rsp), %%rsp\n\t"     \
-  "pushq %%rbp\n\t"                 \
-  "movq %%rsp, %%rbp\n\t"           \
-  "andq $-16, %%rsp\n\t"            \
-  "movq %%rbp, (%[activation])\n\t" \
-  "callq *%%rax\n\t"                \
-  "clc\n\t"                         \
-  "leave\n\t"                       \
-  "leaq 128(%%rsp), %%rsp\n\t"      \
-  "sbbq %[activation], %[activation]"
-static_assert(offsetof(Activation, frame_pointer) == 0);
+#define WASMD_TYPED_CALL        \
+  "leaq -128(%%rsp), %%rsp\n\t" \
+  "pushq %%rbp\n\t"             \
+  "movq %%rsp, %%rbp\n\t"       \
+  "andq $-16, %%rsp\n\t"        \
+  "pushq %%rbp\n\t"             \
+  "pushq %[store]\n\t"          \
+  "callq *%%rax\n\t"            \
+  "clc\n\t"                     \
+  "leave\n\t"                   \
+  "leaq 128(%%rsp), %%rsp\n\t"  \
+  "sbbq %[store], %[store]"
 
 // Calls `code`. Whether a trap was raised. Registers beyond the signature's hold anything.
 template <uint32_t kGeneral, uint32_t kFloat, uint32_t kFloatResults>
-[[gnu::always_inline]] inline bool EnterInline(const void* code, void* context,
-                                               Activation& activation, Registers& registers) {
+[[gnu::always_inline]] inline bool EnterInline(const void* code, void* context, StoreContext& store,
+                                               Registers& registers) {
   auto rax = reinterpret_cast<uint64_t>(code);
   // Plain scalars first: nothing that needs a register of its own may stand between the variables
   // below and the asm.
-  const auto activation_word = reinterpret_cast<uint64_t>(&activation);
+  const auto store_word = reinterpret_cast<uint64_t>(&store);
   const auto context_word = reinterpret_cast<uint64_t>(context);
   const uint64_t g0 = registers.general[0];
   const uint64_t g1 = registers.general[1];
@@ -202,7 +201,7 @@ template <uint32_t kGeneral, uint32_t kFloat, uint32_t kFloatResults>
   const uint64_t g3 = registers.general[3];
   const uint64_t g4 = registers.general[4];
   if constexpr (kFloat == 0 && kFloatResults == 0) {
-    register uint64_t r10 asm("r10") = activation_word;
+    register uint64_t r10 asm("r10") = store_word;
     register uint64_t rdi asm("rdi") = context_word;
     register uint64_t rsi asm("rsi") = g0;
     register uint64_t rdx asm("rdx") = g1;
@@ -211,7 +210,7 @@ template <uint32_t kGeneral, uint32_t kFloat, uint32_t kFloatResults>
     register uint64_t r9 asm("r9") = g4;
     asm volatile(WASMD_TYPED_CALL
                  : "+a"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(rcx), "+r"(r8),
-                   "+r"(r9), [activation] "+r"(r10)
+                   "+r"(r9), [store] "+r"(r10)
                  :
                  : "xmm0", "xmm1", "xmm2", "xmm3", WASMD_TYPED_CALL_CLOBBERS);
     registers.general_results[0] = rax;
@@ -222,7 +221,7 @@ template <uint32_t kGeneral, uint32_t kFloat, uint32_t kFloatResults>
     const FloatReg f1 = registers.floats[1];
     const FloatReg f2 = registers.floats[2];
     const FloatReg f3 = registers.floats[3];
-    register uint64_t r10 asm("r10") = activation_word;
+    register uint64_t r10 asm("r10") = store_word;
     register uint64_t rdi asm("rdi") = context_word;
     register uint64_t rsi asm("rsi") = g0;
     register uint64_t rdx asm("rdx") = g1;
@@ -236,8 +235,7 @@ template <uint32_t kGeneral, uint32_t kFloat, uint32_t kFloatResults>
     if constexpr (kFloat <= 4) {
       asm volatile(WASMD_TYPED_CALL
                    : "+a"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(rcx), "+r"(r8),
-                     "+r"(r9), [activation] "+r"(r10), "+x"(xmm0), "+x"(xmm1), "+x"(xmm2),
-                     "+x"(xmm3)
+                     "+r"(r9), [store] "+r"(r10), "+x"(xmm0), "+x"(xmm1), "+x"(xmm2), "+x"(xmm3)
                    :
                    : WASMD_TYPED_CALL_CLOBBERS);
     } else {
@@ -249,7 +247,7 @@ template <uint32_t kGeneral, uint32_t kFloat, uint32_t kFloatResults>
           "movaps 32(%[more]), %%xmm6\n\t"
           "movaps 48(%[more]), %%xmm7\n\t" WASMD_TYPED_CALL
           : "+a"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(rcx), "+r"(r8),
-            "+r"(r9), [activation] "+r"(r10), "+x"(xmm0), "+x"(xmm1), "+x"(xmm2),
+            "+r"(r9), [store] "+r"(r10), "+x"(xmm0), "+x"(xmm1), "+x"(xmm2),
             "+x"(xmm3), [more] "+r"(r11)
           :
           : "memory", "cc", "rbx", "r12", "r13", "r14", "r15", "st", "st(1)", "st(2)", "st(3)",
@@ -283,9 +281,8 @@ class TypedFunc<R(Args...)> {
   // Invokes it. Spec: exec-invocation
   [[gnu::always_inline]] Outcome<R> operator()(Args... args) const {
     StoreContext& store = *context_;
-    ThreadRecord& thread = t_thread;
     const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
-    const uint64_t serial = thread.serial;
+    const uint64_t serial = t_thread.serial;
     if (store.key.load(std::memory_order_relaxed) != serial ||
         here - store.window_low >= store.window_bytes) [[unlikely]] {
       return CallSlowly(args...);
@@ -299,17 +296,12 @@ class TypedFunc<R(Args...)> {
     Registers registers;
     Clear(registers);
     PlaceAll(registers, store, args...);
-    Activation activation;
-    activation.store = &store;
-    activation.previous = thread.activation;
-    thread.activation = &activation;
     const bool trapped =
         typed_func_internal::EnterInline<kGeneralParams, kFloatParams, kFloatResults>(
-            ref_->code.load(std::memory_order_acquire), ref_->context, activation, registers);
-    thread.activation = activation.previous;
+            ref_->code.load(std::memory_order_acquire), ref_->context, store, registers);
     store.key.store(serial, std::memory_order_relaxed);
     if (trapped) [[unlikely]] {
-      return Outcome<R>(typed_func_internal::TakeTrap(activation, *store_));
+      return Outcome<R>(typed_func_internal::TakeTrap(*store_));
     }
     return Take(registers, store);
   }
@@ -388,15 +380,15 @@ class TypedFunc<R(Args...)> {
     EntryFrame frame;
     frame.code = ref_->code.load(std::memory_order_acquire);
     frame.context = ref_->context;
-    frame.activation.store = &store;
+    frame.store = &store;
     for (uint32_t i = 0; i < kGeneralParams; ++i) {
       frame.general[i] = registers.general[i];
     }
     for (uint32_t i = 0; i < kFloatParams; ++i) {
       frame.floats[i] = std::bit_cast<Cell>(registers.floats[i]);
     }
-    if (std::optional<Stop> stop = typed_func_internal::CallPrepared(frame, *store_)) {
-      return Outcome<R>(*std::move(stop));
+    if (auto stop = typed_func_internal::CallPrepared(frame, *store_); !stop.ok()) [[unlikely]] {
+      return Outcome<R>(std::move(stop));
     }
     for (uint32_t i = 0; i < kGeneralResultRegs; ++i) {
       registers.general_results[i] = frame.general_results[i];

@@ -1,18 +1,24 @@
-// Activation: one entry into wasm code, and the thread's chain of them.
+// Activation: one entry into wasm code. Nobody publishes it: it is found from the frames of wasm.
 //
-//   host → entry (activation 1) → wasm → host function → entry (activation 2) → wasm …
-//                    ↑ previous ─────────────────────────── 2 ← ThreadRecord::activation
+//   return address into the host's code  ┐
+//   the entry's own rbp                  │ the entry, which is a typed call's inline asm or
+//   …                                    │ wasmd_enter
+//   the entry's rbp, once more           │ F + 24
+//   StoreContext*                        ┘ F + 16, 16-aligned
+//   return address into the entry          F + 8
+//   the entry's rbp                        F: the outermost frame of wasm
+//   …                                      more of them, each with its caller's rbp
 //
-// An activation is on the stack of the C++ function that enters. The entry, which is a typed call's
-// inline asm or wasmd_enter, calls the code so:
+// The entry calls the code so:
 //
-//   push rbp; mov rbp, rsp; and rsp, -16; mov [activation.frame_pointer], rbp
+//   push rbp; mov rbp, rsp; and rsp, -16; push rbp; push store
 //   call code
 //   clc; leave
 //
-// Whatever raises a trap, or the fault handler, puts rbp and rsp back and goes on behind the `clc`
-// with the carry flag set: the return address of the call stands below the aligned stack pointer.
-// Nothing between has to be unwound, since frames of generated code own nothing.
+// Whoever raises a trap, or the fault handler, goes along rbp up to the first return address that
+// is not generated code. A one-byte `clc` stands there; rsp becomes F + 16, rbp what is at F + 24,
+// and the entry goes on behind the `clc`, with the carry flag set. Nothing between has to be
+// unwound, since frames of generated code own nothing.
 #ifndef WASMD_ENGINE_TRAP_ACTIVATION_H_
 #define WASMD_ENGINE_TRAP_ACTIVATION_H_
 
@@ -26,23 +32,9 @@
 
 namespace wasmd::engine {
 
-struct Activation {
-  // Written by the entry's asm.
-  uint64_t frame_pointer;
-  Activation* previous;
-  StoreContext* store;
-  // Written by whoever raises.
-  TrapCode trap_code;
-
-  // What is not written needs no clearing.
-  Activation() {}  // NOLINT(modernize-use-equals-default): see EntryFrame.
-  Activation(const Activation&) = delete;
-  Activation& operator=(const Activation&) = delete;
-};
-
 // What wasmd_enter takes and gives: an entry for any signature.
 struct EntryFrame {
-  Activation activation;
+  StoreContext* store = nullptr;
   // What to call, and its first argument.
   const void* code = nullptr;
   void* context = nullptr;
@@ -60,16 +52,15 @@ struct EntryFrame {
 };
 
 // The entry's asm knows these.
-#define WASMD_ACTIVATION_FRAME_POINTER 0
-#define WASMD_FRAME_CODE 32
-#define WASMD_FRAME_CONTEXT 40
-#define WASMD_FRAME_GENERAL 48
-#define WASMD_FRAME_FLOATS 96
-#define WASMD_FRAME_GENERAL_RESULTS 224
-#define WASMD_FRAME_FLOAT_RESULTS 240
+#define WASMD_FRAME_STORE 0
+#define WASMD_FRAME_CODE 8
+#define WASMD_FRAME_CONTEXT 16
+#define WASMD_FRAME_GENERAL 24
+#define WASMD_FRAME_FLOATS 64
+#define WASMD_FRAME_GENERAL_RESULTS 192
+#define WASMD_FRAME_FLOAT_RESULTS 208
 
-static_assert(offsetof(Activation, frame_pointer) == WASMD_ACTIVATION_FRAME_POINTER);
-static_assert(offsetof(EntryFrame, activation) == 0);
+static_assert(offsetof(EntryFrame, store) == WASMD_FRAME_STORE);
 static_assert(offsetof(EntryFrame, code) == WASMD_FRAME_CODE);
 static_assert(offsetof(EntryFrame, context) == WASMD_FRAME_CONTEXT);
 static_assert(offsetof(EntryFrame, general) == WASMD_FRAME_GENERAL);
@@ -78,9 +69,11 @@ static_assert(offsetof(EntryFrame, general_results) == WASMD_FRAME_GENERAL_RESUL
 static_assert(offsetof(EntryFrame, float_results) == WASMD_FRAME_FLOAT_RESULTS);
 static_assert(kGeneralParamRegs == 5 && kFloatParamRegs == 8);
 
-// Where the last trap of a thread happened, as addresses; symbolised by whoever reports it, before
-// the thread enters again.
+// The last trap of a store, and where it happened, as addresses; symbolised by whoever reports it,
+// before the store is entered again.
 struct TrapRecord {
+  TrapCode code = TrapCode::kNone;
+  uint32_t interrupt_reason = 0;  // Of an interrupt by the signal, maybe an outer store's; else 0.
   uint64_t pc = 0;  // The fault's or interrupt's pc, or the return address of the call to raise.
   bool is_return_address = false;
   bool is_fault = false;  // By SIGSEGV or SIGBUS: fault_address is the address that was touched.
@@ -95,14 +88,12 @@ inline constexpr uint64_t kUnknownThread = ~uint64_t{0} - 1;
 // All that the engine keeps for a thread. Constant-initialised: a thread that never met us has a
 // valid one.
 struct ThreadRecord {
-  Activation* activation = nullptr;  // The innermost, or null.
   // Of the thread, unique in the process; StoreContext::key compares with it. The value of a thread
   // that never met us is no store's key.
   uint64_t serial = kUnknownThread;
   uint64_t stack_low = 0;  // Of the thread's stack; 0: not asked yet. See engine/platform/thread.h.
   uint64_t stack_high = 0;
   int32_t thread_id = 0;
-  TrapRecord trap;
 };
 
 // Initial-exec: read in the signal handler, where the lazy allocation of other models could call

@@ -1,25 +1,26 @@
 // The entry and the exits. One stub serves every signature: it loads all argument registers from
 // the frame, used or not.
 //
-//   EnterWasm            links the activation into the thread's chain, computes the stack limit,
-//                        calls
-//   wasmd_enter          which saves the callee-saved registers, publishes rbp and calls the code;
+//   EnterWasm            computes the stack limit, calls
+//   wasmd_enter          which saves the callee-saved registers and calls the code;
 //   wasmd_raise_trap     is called by generated code (rsp of any alignment), and jumped to by the
 //                        host thunk and the lazy entry with their caller's return address on top of
 //                        the stack;
 //   wasmd_fault_exit     is where the signal handlers let the thread continue: edi = trap code, rsi
-//   = pc, rdx = rbp.
+//   = pc, rdx = rbp, ecx = ExitKind, r8 = the address touched, or the reason of the interrupt.
 //
 // Both exits call wasmd_record_trap on the stack that they find, below the frames of wasm, which
-// writes down the addresses on the chain of frame pointers; then they go on in the entry, as
-// engine/trap/activation.h says.
+// goes along the frame pointers to the entry and writes down the addresses; then they go on in the
+// entry, as engine/trap/activation.h says.
 #include "engine/trap/entry.h"
 
 #include <algorithm>
 #include <atomic>
 
 #include "engine/base/check.h"
+#include "engine/code/code_map.h"
 #include "engine/platform/thread.h"
+#include "engine/trap/handler_inside.h"
 
 namespace wasmd::engine {
 
@@ -28,8 +29,8 @@ thread_local constinit ThreadRecord t_thread __attribute__((tls_model("initial-e
 extern "C" {
 // Other than 0: a trap was raised.
 uint32_t wasmd_enter(EntryFrame* frame);
-Activation* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
-                              uint32_t is_return_address);
+const uint64_t* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
+                                  ExitKind kind, uint64_t detail, const uint64_t* pc_slot);
 }
 
 #define WASMD_STRING_(x) #x
@@ -76,11 +77,13 @@ wasmd_enter:
   movq )" FRAME(GENERAL) R"(+24(%r10), %r8
   movq )" FRAME(GENERAL) R"(+32(%r10), %r9
   movq )" FRAME(CONTEXT) R"((%r10), %rdi
+  movq )" FRAME(STORE) R"((%r10), %r11
   pushq %rbp
   movq %rsp, %rbp
   .cfi_def_cfa %rbp, 72
   andq $-16, %rsp
-  movq %rbp, )" WASMD_STRING(WASMD_ACTIVATION_FRAME_POINTER) R"((%r10)
+  pushq %rbp
+  pushq %r11
   callq *)" FRAME(CODE) R"((%r10)
   clc
   leave
@@ -112,7 +115,8 @@ wasmd_raise_trap:
   .cfi_startproc
   movq (%rsp), %rsi
   movq %rbp, %rdx
-  movl $1, %ecx
+  xorl %ecx, %ecx
+  movq %rsp, %r9
   jmp .Lwasmd_exit
   .cfi_endproc
   .size wasmd_raise_trap, .-wasmd_raise_trap
@@ -123,14 +127,12 @@ wasmd_raise_trap:
   .type wasmd_fault_exit, @function
 wasmd_fault_exit:
   .cfi_startproc
-  xorl %ecx, %ecx
 .Lwasmd_exit:
   andq $-16, %rsp
   callq wasmd_record_trap
-  movq )" WASMD_STRING(WASMD_ACTIVATION_FRAME_POINTER) R"((%rax), %rbp
-  movq %rbp, %rsp
-  andq $-16, %rsp
-  movq -8(%rsp), %rcx
+  movq (%rax), %rcx
+  leaq 8(%rax), %rsp
+  movq 8(%rsp), %rbp
   incq %rcx
   stc
   jmp *%rcx
@@ -148,49 +150,64 @@ std::atomic<uint64_t> g_next_serial{1};
 // stack that the guest has is by so much more than what was asked for.
 constexpr uint64_t kWindowBytes = 64 << 10;
 
-// Return addresses along rbp, from the frame that raised to the entry's. The chain is our own
-// compilers', but a bug in one must not send us through all of memory: every frame lies above the
-// one before and not above the entry's.
-__attribute__((no_sanitize("address"))) void WalkFrames(uint64_t frame_pointer, uint64_t lowest,
-                                                        uint64_t entry, TrapRecord& record) {
-  record.caller_count = 0;
-  record.omitted_callers = 0;
-  uint64_t below = lowest;
-  while (frame_pointer != entry && frame_pointer > below && frame_pointer < entry &&
-         frame_pointer % 8 == 0) {
-    const auto* words = reinterpret_cast<const uint64_t*>(frame_pointer);
-    // The outermost wasm frame's return address is the entry's.
-    if (words[0] == entry) {
-      break;
+// A frame of generated code, by its rbp: the caller's rbp, and the return address.
+struct WasmFrame {
+  uint64_t caller;
+  uint64_t return_address;
+};
+
+// Calls visit(return address) for each caller that is generated code, innermost first. Returns
+// where the entry's return address stands. The chain is our own compilers', but a bug in one must
+// not send us through all of memory: every frame lies above the one before, and what stands behind
+// the last return address is an entry's instruction.
+template <typename Visit>
+__attribute__((no_sanitize("address"))) const uint64_t* WalkFrames(uint64_t frame_pointer,
+                                                                   uint64_t below, Visit visit) {
+  while (true) {
+    WASMD_CHECK(frame_pointer > below && frame_pointer % 8 == 0, "frames of wasm ascend");
+    const auto* frame = reinterpret_cast<const WasmFrame*>(frame_pointer);
+    if (CodeOwner(frame->return_address) == nullptr) {
+      return &frame->return_address;
     }
-    if (record.caller_count < kMaxBacktraceFrames) {
-      record.callers[record.caller_count++] = words[1];
-    } else {
-      ++record.omitted_callers;
-    }
+    visit(frame->return_address);
     below = frame_pointer;
-    frame_pointer = words[0];
+    frame_pointer = frame->caller;
   }
 }
 
+constexpr uint8_t kClc = 0xf8;
+
 }  // namespace
 
-// In normal context, on the guest's stack. Returns the frame whose wasmd_enter returns next.
-Activation* wasmd_record_trap(uint32_t trap_code, uint64_t pc, uint64_t frame_pointer,
-                              uint32_t is_return_address) {
-  Activation* const activation = t_thread.activation;
-  WASMD_CHECK(activation != nullptr, "a trap is raised outside of any activation");
-  TrapRecord& record = t_thread.trap;
+// In normal context, on the guest's stack. `pc_slot`: where the pc of a call to raise stands.
+// Returns where the return address into the entry stands.
+__attribute__((no_sanitize("address"))) const uint64_t* wasmd_record_trap(
+    uint32_t trap_code, uint64_t pc, uint64_t frame_pointer, ExitKind kind, uint64_t detail,
+    const uint64_t* pc_slot) {
+  // A stub that the entry has called itself raises as if the entry had.
+  const bool is_entrys = kind == ExitKind::kRaise && CodeOwner(pc) == nullptr;
+  const auto lowest = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  uint64_t callers = 0;
+  const uint64_t* const slot =
+      is_entrys ? pc_slot : WalkFrames(frame_pointer, lowest, [&](uint64_t) { ++callers; });
+  WASMD_CHECK(*reinterpret_cast<const uint8_t*>(*slot) == kClc, "a trap is raised by wasm");
+  TrapRecord& record = *reinterpret_cast<const StoreContext*>(slot[1])->trap_record;
+  record.code = static_cast<TrapCode>(trap_code);
   record.pc = pc;
-  record.is_return_address = is_return_address != 0;
-  // The handler has set both, before it let us run.
-  if (record.is_return_address) {
-    record.is_fault = false;
+  record.is_return_address = kind == ExitKind::kRaise;
+  record.is_fault = kind == ExitKind::kFault;
+  record.fault_address = record.is_fault ? detail : 0;
+  record.interrupt_reason = kind == ExitKind::kInterrupt ? static_cast<uint32_t>(detail) : 0;
+  record.caller_count = 0;
+  record.omitted_callers = callers - std::min<uint64_t>(callers, kMaxBacktraceFrames);
+  if (callers != 0) {
+    WalkFrames(frame_pointer, lowest, [&](uint64_t return_address) {
+      if (record.caller_count < kMaxBacktraceFrames) {
+        record.callers[record.caller_count++] = return_address;
+      }
+    });
   }
-  WalkFrames(frame_pointer, reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
-             activation->frame_pointer, record);
-  activation->trap_code = static_cast<TrapCode>(trap_code);
-  return activation;
+  return slot;
 }
 
 void PrepareThread() {
@@ -206,12 +223,14 @@ void PrepareThread() {
 
 namespace {
 
-EntryResult NotEntered(EntryFrame& frame, TrapCode code) {
-  frame.activation.trap_code = code;
-  t_thread.trap.pc = 0;
-  t_thread.trap.is_fault = false;
-  t_thread.trap.caller_count = 0;
-  t_thread.trap.omitted_callers = 0;
+EntryResult NotEntered(const EntryFrame& frame, TrapCode code) {
+  TrapRecord& record = *frame.store->trap_record;
+  record.code = code;
+  record.interrupt_reason = 0;
+  record.pc = 0;
+  record.is_fault = false;
+  record.caller_count = 0;
+  record.omitted_callers = 0;
   return EntryResult::kTrapped;
 }
 
@@ -226,7 +245,7 @@ EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
   if (here < thread.stack_low || here >= thread.stack_high) [[unlikely]] {
     return EntryResult::kUnknownStack;
   }
-  StoreContext& store = *frame.activation.store;
+  StoreContext& store = *frame.store;
   const uint64_t outer_key = store.key.load(std::memory_order_relaxed);
   const bool is_nested = outer_key == kStoreActive;
   const uint64_t outer_limit = is_nested ? store.stack_limit : 0;
@@ -248,12 +267,7 @@ EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
     return NotEntered(frame, TrapCode::kInterrupt);
   }
   store.stack_limit = limit;
-  frame.activation.previous = thread.activation;
-  thread.activation = &frame.activation;
-  std::atomic_signal_fence(std::memory_order_release);
   const uint32_t trapped = wasmd_enter(&frame);
-  std::atomic_signal_fence(std::memory_order_acquire);
-  thread.activation = frame.activation.previous;
   if (is_nested) {
     store.stack_limit = outer_limit;
     store.running_thread.store(outer_thread, std::memory_order_relaxed);

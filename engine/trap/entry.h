@@ -11,7 +11,7 @@ namespace wasmd::engine {
 
 enum class EntryResult : uint8_t {
   kReturned,      // Results are in the frame.
-  kTrapped,       // Activation::trap_code says how; t_thread.trap where.
+  kTrapped,       // The store's trap record says how and where.
   kUnknownStack,  // Not entered: the stack in use is not the thread's own, so its end is not known.
 };
 
@@ -21,7 +21,7 @@ enum class EntryResult : uint8_t {
 // activation of the store has left, and up to 64 KiB more. An outermost activation leaves the store
 // bound to the thread and to this part of its stack: see StoreContext::key. Where that leaves
 // nothing, it is a kStackOverflow; where the store has been interrupted, a kInterrupt; both with
-// t_thread.trap.pc 0, and nothing was called. On any thread; a thread's first call asks the system
+// TrapRecord::pc 0, and nothing was called. On any thread; a thread's first call asks the system
 // for its stack. The signal actions have been installed (engine/trap/signal_actions.h).
 EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes);
 

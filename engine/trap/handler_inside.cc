@@ -16,6 +16,7 @@
 
 #include "engine/code/code_map.h"
 #include "engine/trap/activation.h"
+#include "engine/trap/store_context_pool.h"
 
 // TSan's run-time must not be entered from here: the signal may have interrupted it. (It is told
 // nothing of generated code anyway.) ASan and UBSan checks are harmless.
@@ -30,18 +31,38 @@
 namespace wasmd::engine {
 
 constinit PreviousActions g_previous_actions = {};
-constinit char g_interrupt_token = 0;
 
 extern "C" void wasmd_fault_exit();
 
 namespace {
 
-WASMD_SIGNAL_CONTEXT void LeaveWasm(ucontext_t* context, TrapCode code) {
+WASMD_SIGNAL_CONTEXT void LeaveWasm(ucontext_t* context, TrapCode code, ExitKind kind,
+                                    uint64_t detail) {
   greg_t* registers = context->uc_mcontext.gregs;
   registers[REG_RDI] = static_cast<greg_t>(code);
   registers[REG_RSI] = registers[REG_RIP];
   registers[REG_RDX] = registers[REG_RBP];
+  registers[REG_RCX] = static_cast<greg_t>(kind);
+  registers[REG_R8] = static_cast<greg_t>(detail);
   registers[REG_RIP] = reinterpret_cast<greg_t>(&wasmd_fault_exit);
+}
+
+// Makes rbp the frame of the function at the pc, where the function has not done so yet (it begins
+// with `push rbp; mov rbp, rsp`) or no longer has one (it ends with `leave; ret`). Everywhere else
+// rbp is it. The pc is at an instruction's start, so its bytes say which one it is.
+__attribute__((no_sanitize("address"))) WASMD_SIGNAL_CONTEXT void SetUpFrame(ucontext_t* context) {
+  constexpr uint8_t kPushRbp = 0x55;
+  constexpr uint8_t kMovRbpRsp[] = {0x48, 0x89, 0xe5};
+  constexpr uint8_t kRet = 0xc3;
+  greg_t* registers = context->uc_mcontext.gregs;
+  const auto* pc = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
+  if (*pc == kPushRbp || *pc == kRet) {
+    registers[REG_RSP] -= 8;
+    *reinterpret_cast<uint64_t*>(registers[REG_RSP]) = static_cast<uint64_t>(registers[REG_RBP]);
+    registers[REG_RBP] = registers[REG_RSP];
+  } else if (pc[0] == kMovRbpRsp[0] && pc[1] == kMovRbpRsp[1] && pc[2] == kMovRbpRsp[2]) {
+    registers[REG_RBP] = registers[REG_RSP];
+  }
 }
 
 // Kernel's and sender's meaning of a signal that nobody handles.
@@ -73,13 +94,12 @@ WASMD_SIGNAL_CONTEXT void CallPrevious(const struct sigaction& previous, int sig
 
 WASMD_SIGNAL_CONTEXT void wasmd_fault_handler(int signal, siginfo_t* info, void* context) {
   auto* const machine = static_cast<ucontext_t*>(context);
-  ThreadRecord& thread = t_thread;
   const auto pc = static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP]);
-  // si_code: one that a process sent is not the guest's, whatever it interrupts.
-  if (thread.activation != nullptr && info->si_code > 0 && CodeOwner(pc) != nullptr) {
-    thread.trap.is_fault = true;
-    thread.trap.fault_address = reinterpret_cast<uint64_t>(info->si_addr);
-    LeaveWasm(machine, TrapCode::kMemoryOutOfBounds);
+  // si_code: one that a process sent is not the guest's, whatever it interrupts. An instruction
+  // that may fault has its function's frame set up.
+  if (info->si_code > 0 && CodeOwner(pc) != nullptr) {
+    LeaveWasm(machine, TrapCode::kMemoryOutOfBounds, ExitKind::kFault,
+              reinterpret_cast<uint64_t>(info->si_addr));
     return;
   }
   CallPrevious(signal == SIGBUS ? g_previous_actions.bus : g_previous_actions.segv, signal, info,
@@ -87,26 +107,30 @@ WASMD_SIGNAL_CONTEXT void wasmd_fault_handler(int signal, siginfo_t* info, void*
 }
 
 WASMD_SIGNAL_CONTEXT void wasmd_interrupt_handler(int signal, siginfo_t* info, void* context) {
-  if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &g_interrupt_token ||
+  const auto value = reinterpret_cast<uint64_t>(info->si_value.sival_ptr);
+  if (info->si_code != SI_QUEUE || (value & kInterruptTokenMask) != kInterruptToken ||
       info->si_pid != getpid()) {
     CallPrevious(g_previous_actions.interrupt, signal, info, context);
     return;
   }
   auto* const machine = static_cast<ucontext_t*>(context);
-  ThreadRecord& thread = t_thread;
-  if (thread.activation == nullptr ||
-      CodeOwner(static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP])) == nullptr) {
+  if (CodeOwner(static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP])) == nullptr) {
     return;  // In host code: the host thunk looks when it returns to wasm.
   }
-  // An outer activation's store counts as well: its host function waits for the inner one.
-  for (const Activation* activation = thread.activation; activation != nullptr;
-       activation = activation->previous) {
-    if (activation->store->interrupt_requested.load(std::memory_order_relaxed) != 0) {
-      thread.trap.is_fault = false;
-      LeaveWasm(machine, TrapCode::kInterrupt);
-      return;
-    }
+  // The store is the innermost activation's or an outer one's, whose host function waits for the
+  // inner ones: wasm runs on the thread's own stack only. A late signal may find another store in
+  // the same place, which it does no harm.
+  const StoreContext* const store = StoreContextAt(static_cast<uint32_t>(value));
+  if (store == nullptr || store->key.load(std::memory_order_relaxed) != kStoreActive ||
+      store->running_thread.load(std::memory_order_relaxed) != t_thread.thread_id) {
+    return;
   }
+  const uint32_t reason = store->interrupt_requested.load(std::memory_order_relaxed);
+  if (reason == 0) {
+    return;
+  }
+  SetUpFrame(machine);
+  LeaveWasm(machine, TrapCode::kInterrupt, ExitKind::kInterrupt, reason);
 }
 
 }  // namespace wasmd::engine

@@ -4,6 +4,8 @@
 
 #include <signal.h>
 
+#include <cstdint>
+
 namespace wasmd::engine {
 
 // Linux has never sent it (it was for a coprocessor), so hosts don't use it; being no real-time
@@ -20,9 +22,17 @@ extern PreviousActions
     g_previous_actions;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables):
                          // signal actions.
 
-// siginfo_t::si_value of the interrupt signals that we send.
-extern char g_interrupt_token;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): only
-                                // its address is used.
+// siginfo_t::si_value of the interrupt signals that we send: a store's index in the pool of
+// contexts, in the low half of this.
+inline constexpr uint64_t kInterruptToken = 0x7761'736d'0000'0000;
+inline constexpr uint64_t kInterruptTokenMask = 0xffff'ffff'0000'0000;
+
+// How wasm is left.
+enum class ExitKind : uint32_t {
+  kRaise = 0,  // entry.cc's asm knows it.
+  kFault = 1,
+  kInterrupt = 2,
+};
 
 extern "C" void wasmd_fault_handler(int signal, siginfo_t* info, void* context);
 extern "C" void wasmd_interrupt_handler(int signal, siginfo_t* info, void* context);

@@ -50,8 +50,9 @@ absl::Status InstallSignalActions() {
   return status;
 }
 
-bool SendInterruptSignal(int32_t thread_id) {
-  return SignalThread(thread_id, kInterruptSignal, &g_interrupt_token);
+bool SendInterruptSignal(const StoreContext& store) {
+  return SignalThread(store.running_thread.load(std::memory_order_relaxed), kInterruptSignal,
+                      reinterpret_cast<void*>(kInterruptToken | store.pool_index));
 }
 
 }  // namespace wasmd::engine

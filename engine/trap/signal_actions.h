@@ -3,9 +3,9 @@
 #ifndef WASMD_ENGINE_TRAP_SIGNAL_ACTIONS_H_
 #define WASMD_ENGINE_TRAP_SIGNAL_ACTIONS_H_
 
-#include <cstdint>
-
 #include "absl/status/status.h"
+
+#include "engine/abi/instance_context.h"
 
 namespace wasmd::engine {
 
@@ -15,10 +15,10 @@ namespace wasmd::engine {
 // kUnavailable: the kernel refuses.
 absl::Status InstallSignalActions();
 
-// Lets the handler look at the thread: if its pc is in generated code and an activation's store on
-// it has an interrupt requested, the guest traps with kInterrupt. Otherwise nothing happens. False:
-// there is no such thread.
-bool SendInterruptSignal(int32_t thread_id);
+// Lets the handler look at the store's thread: if its pc is in generated code and the store is
+// active there, with an interrupt requested, the innermost guest traps with kInterrupt. Otherwise
+// nothing happens. The store is one of the pool. False: there is no such thread.
+bool SendInterruptSignal(const StoreContext& store);
 
 }  // namespace wasmd::engine
 

@@ -2,15 +2,20 @@
 // runtime.
 #include "engine/trap/entry.h"
 
+#include <signal.h>
+#include <ucontext.h>
+#include <unistd.h>
+
 #include <cstring>
-#include <memory>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "engine/code/module_code.h"
+#include "engine/trap/handler_inside.h"
 #include "engine/trap/signal_actions.h"
+#include "engine/trap/store_context_pool.h"
 
 namespace wasmd::engine {
 namespace {
@@ -27,13 +32,14 @@ class EntryTest : public testing::Test {
   EntryResult Enter(EntryFrame& frame, const void* code) {
     frame.code = code;
     frame.context = &context_;
-    frame.activation.store = store_.get();
+    frame.store = store_.get();
     return EnterWasm(frame, 1 << 20);
   }
 
   CodeQuota quota_{1 << 20};
   ModuleCode module_{**CodeArena::Get(), quota_, nullptr};
-  std::unique_ptr<StoreContext> store_ = std::make_unique<StoreContext>();
+  TrapRecord record_;
+  PooledStoreContext store_ = AcquireStoreContext(record_);
   // What a context is for code that only raises.
   InstanceContext context_ = [] {
     InstanceContext context;
@@ -70,18 +76,20 @@ TEST_F(EntryTest, AllRegistersGoInAndResultsComeOut) {
 }
 
 TEST_F(EntryTest, RaiseAtAnyAlignment) {
-  // mov edi' keeps: lea r10, [rdi + raise]; (sub rsp, 8 n); mov edi, 6; call [r10]
+  // push rbp; mov rbp, rsp; mov r10, [rdi + raise]; (sub rsp, 8 n); mov edi, 6; call r10
   for (uint8_t misalign = 0; misalign < 4; ++misalign) {
-    const void* code = Code({0x4c, 0x8b, 0x57, uint8_t{kCtxRaiseTrap}, 0x48, 0x83, 0xec,
-                             static_cast<uint8_t>(8 * misalign), 0xbf, 0x06, 0x00, 0x00, 0x00, 0x41,
-                             0xff, 0xd2, 0x0f, 0x0b});
+    const void* code = Code({0x55, 0x48, 0x89, 0xe5,
+                             0x4c, 0x8b, 0x57, uint8_t{kCtxRaiseTrap},
+                             0x48, 0x83, 0xec, static_cast<uint8_t>(8 * misalign),
+                             0xbf, 0x06, 0x00, 0x00,
+                             0x00, 0x41, 0xff, 0xd2,
+                             0x0f, 0x0b});
     EntryFrame frame;
     ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-    EXPECT_EQ(frame.activation.trap_code, TrapCode::kDivideByZero);
-    EXPECT_TRUE(t_thread.trap.is_return_address);
-    EXPECT_FALSE(t_thread.trap.is_fault);
-    EXPECT_EQ(t_thread.trap.pc, reinterpret_cast<uint64_t>(code) + 16);
-    EXPECT_EQ(t_thread.activation, nullptr);
+    EXPECT_EQ(record_.code, TrapCode::kDivideByZero);
+    EXPECT_TRUE(record_.is_return_address);
+    EXPECT_FALSE(record_.is_fault);
+    EXPECT_EQ(record_.pc, reinterpret_cast<uint64_t>(code) + 20);
     EXPECT_NE(store_->key, kStoreActive);
   }
 }
@@ -93,11 +101,11 @@ TEST_F(EntryTest, FaultsComeBackWithTheirAddress) {
   const auto fault = [&] {
     EntryFrame frame;
     ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-    EXPECT_EQ(frame.activation.trap_code, TrapCode::kMemoryOutOfBounds);
-    EXPECT_TRUE(t_thread.trap.is_fault);
-    EXPECT_EQ(t_thread.trap.fault_address, 0x30);
-    EXPECT_EQ(t_thread.trap.pc, reinterpret_cast<uint64_t>(code) + 4);
-    EXPECT_EQ(t_thread.trap.caller_count, 0);
+    EXPECT_EQ(record_.code, TrapCode::kMemoryOutOfBounds);
+    EXPECT_TRUE(record_.is_fault);
+    EXPECT_EQ(record_.fault_address, 0x30);
+    EXPECT_EQ(record_.pc, reinterpret_cast<uint64_t>(code) + 4);
+    EXPECT_EQ(record_.caller_count, 0);
   };
   for (int i = 0; i < 3; ++i) {
     fault();
@@ -111,12 +119,105 @@ TEST_F(EntryTest, SpentStackAndRequestedInterruptAreNotEntered) {
   store_->key = kStoreActive;
   store_->stack_limit = ~uint64_t{0};  // As if an outer activation had used it up.
   ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-  EXPECT_EQ(frame.activation.trap_code, TrapCode::kStackOverflow);
+  EXPECT_EQ(record_.code, TrapCode::kStackOverflow);
   store_->key = kStoreUnbound;
   store_->interrupt_requested = 1;
   ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
-  EXPECT_EQ(frame.activation.trap_code, TrapCode::kInterrupt);
-  EXPECT_EQ(t_thread.trap.pc, 0);
+  EXPECT_EQ(record_.code, TrapCode::kInterrupt);
+  EXPECT_EQ(record_.pc, 0);
+}
+
+// Whatever instruction of a function the signal interrupts, rbp is its frame when it goes on in the
+// raise path.
+TEST_F(EntryTest, InterruptAtEveryInstructionFindsTheFrame) {
+  const auto* code = static_cast<const uint8_t*>(
+      // push rbp; mov rbp, rsp; push rdi; xor eax, eax; leave; ret
+      Code({0x55, 0x48, 0x89, 0xe5, 0x57, 0x31, 0xc0, 0xc9, 0xc3}));
+  PrepareThread();
+  store_->key = kStoreActive;
+  store_->running_thread = t_thread.thread_id;
+  store_->interrupt_requested = 3;
+  // The stack as it is at each: words down from the caller's frame.
+  //   5: return address; 4: the function's frame, which holds the caller's rbp; 3: rdi
+  uint64_t stack[8] = {};
+  const auto at = [&](int word) { return reinterpret_cast<uint64_t>(&stack[word]); };
+  const uint64_t callers_frame = at(7);
+  struct Point {
+    int offset;
+    uint64_t rsp;
+    uint64_t rbp;
+  };
+  const Point points[] = {{0, at(5), callers_frame}, {1, at(4), callers_frame},
+                          {4, at(4), at(4)},         {5, at(3), at(4)},
+                          {7, at(3), at(4)},         {8, at(5), callers_frame}};
+  siginfo_t info = {};
+  info.si_code = SI_QUEUE;
+  info.si_pid = getpid();
+  info.si_value.sival_ptr = reinterpret_cast<void*>(kInterruptToken | store_->pool_index);
+  for (const Point& point : points) {
+    stack[5] = 0x1234;
+    // At the first and the last, what is below the return address is anything.
+    stack[4] = point.rsp == at(5) ? 0 : callers_frame;
+    ucontext_t context = {};
+    greg_t* registers = context.uc_mcontext.gregs;
+    const auto pc = reinterpret_cast<greg_t>(code + point.offset);
+    const auto interrupt = [&] {
+      registers[REG_RIP] = pc;
+      registers[REG_RSP] = static_cast<greg_t>(point.rsp);
+      registers[REG_RBP] = static_cast<greg_t>(point.rbp);
+      wasmd_interrupt_handler(kInterruptSignal, &info, &context);
+    };
+    interrupt();
+    EXPECT_NE(registers[REG_RIP], pc) << point.offset;
+    EXPECT_EQ(registers[REG_RSI], pc) << point.offset;
+    EXPECT_EQ(registers[REG_R8], 3) << point.offset;
+    EXPECT_EQ(static_cast<uint64_t>(registers[REG_RBP]), at(4)) << point.offset;
+    EXPECT_LE(static_cast<uint64_t>(registers[REG_RSP]), at(4)) << point.offset;
+    EXPECT_EQ(stack[4], callers_frame) << point.offset;
+    EXPECT_EQ(stack[5], 0x1234) << point.offset;
+    // Not asked, another thread's, not running, no store at all: the code goes on.
+    const auto goes_on = [&] {
+      interrupt();
+      EXPECT_EQ(registers[REG_RIP], pc);
+      EXPECT_EQ(static_cast<uint64_t>(registers[REG_RBP]), point.rbp);
+    };
+    store_->interrupt_requested = 0;
+    goes_on();
+    store_->interrupt_requested = 3;
+    ++store_->running_thread;
+    goes_on();
+    --store_->running_thread;
+    store_->key = kStoreUnbound;
+    goes_on();
+    store_->key = kStoreActive;
+    const auto value = info.si_value;
+    info.si_value.sival_ptr = reinterpret_cast<void*>(kInterruptToken | 0xffff'ffff);
+    goes_on();
+    info.si_value = value;
+  }
+  store_->key = kStoreUnbound;
+}
+
+TEST(StoreContextPoolTest, APlaceIsUsedAgainAndIsClean) {
+  TrapRecord record;
+  PooledStoreContext first = AcquireStoreContext(record);
+  const PooledStoreContext second = AcquireStoreContext(record);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(StoreContextAt(first->pool_index), first.get());
+  EXPECT_EQ(StoreContextAt(second->pool_index), second.get());
+  EXPECT_EQ(StoreContextAt(~uint32_t{0}), nullptr);
+  EXPECT_EQ(StoreContextAt(kMaxStoreContextSlabs * kStoreContextsPerSlab - 1), nullptr);
+  StoreContext* const place = first.get();
+  place->key = 5;
+  place->interrupt_requested = 1;
+  place->window_bytes = 64;
+  first.reset();
+  EXPECT_EQ(StoreContextAt(place->pool_index), place);
+  EXPECT_EQ(place->interrupt_requested, 0);
+  const PooledStoreContext third = AcquireStoreContext(record);
+  EXPECT_EQ(third.get(), place);
+  EXPECT_EQ(third->key, kStoreUnbound);
+  EXPECT_EQ(third->window_bytes, 0);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ ALLOWED = {
     "wasmd_fault_exit",
     "_ZN5wasmd6engine8t_threadE",
     "_ZN5wasmd6engine10g_code_mapE",
+    "_ZN5wasmd6engine21g_store_context_slabsE",
     "_GLOBAL_OFFSET_TABLE_",
 }
 # Checks that sanitizers add: they report and abort, or read shadow memory. (Handlers are built without instrumentation
