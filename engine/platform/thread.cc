@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -48,6 +49,15 @@ bool SignalThread(int32_t thread_id, int signal, void* value) {
   info.si_uid = getuid();
   info.si_value.sival_ptr = value;
   return syscall(SYS_rt_tgsigqueueinfo, getpid(), thread_id, signal, &info) == 0 || errno != ESRCH;
+}
+
+void UnblockSignals(std::span<const int> signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) {
+    sigaddset(&set, signal);
+  }
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 std::optional<Thread> Thread::Start(std::function<void()> body) {

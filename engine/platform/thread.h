@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace wasmd::engine {
@@ -29,6 +30,9 @@ int32_t CurrentThreadId();
 // is no such thread (it has ended). An id that a new thread of this process got meanwhile is hit
 // instead: the receiver must not mind.
 bool SignalThread(int32_t thread_id, int signal, void* value);
+
+// Lets the calling thread take these signals, whatever its mask said. A system call.
+void UnblockSignals(std::span<const int> signals);
 
 // A thread that may fail to start, unlike std::thread. Joined before it is destroyed.
 // Thread-compatible.

@@ -14,7 +14,10 @@
 // entry, as engine/trap/activation.h says.
 #include "engine/trap/entry.h"
 
+#include <signal.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 
 #include "engine/base/check.h"
@@ -215,6 +218,9 @@ void PrepareThread() {
     return;
   }
   const StackBounds stack = CurrentThreadStack();
+  // A host may have blocked all signals in its threads. A fault that is blocked ends the process,
+  // so nobody can want that; the interrupt's signal nobody else uses.
+  UnblockSignals(std::array{SIGSEGV, SIGBUS, kInterruptSignal});
   t_thread.thread_id = CurrentThreadId();
   t_thread.serial = g_next_serial.fetch_add(1, std::memory_order_relaxed);
   t_thread.stack_low = stack.low;

@@ -25,7 +25,8 @@ enum class EntryResult : uint8_t {
 // for its stack. The signal actions have been installed (engine/trap/signal_actions.h).
 EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes);
 
-// Does what a thread's first call would have to do.
+// Does what a thread's first call would have to do: asks for its stack, and unblocks the signals
+// that our actions are for.
 void PrepareThread();
 
 // By the convention of InstanceContext::raise_trap.

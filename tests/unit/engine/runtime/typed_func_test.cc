@@ -1,10 +1,16 @@
 // Calls with C++ types: every class of value by register and by overflow cell, traps and interrupts
 // out of the inlined entry, and what the look-up refuses.
+#include <pthread.h>
+#include <signal.h>
+
 #include <cstdint>
 #include <limits>
+#include <mutex>
+#include <random>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <vector>
 
 #include "tests/support/test_instance.h"
 
@@ -136,6 +142,71 @@ TEST_P(TypedFuncTest, AnotherThreadAtEveryCall) {
     std::thread(call).join();
     call();
   }
+}
+
+// A store goes from thread to thread at every call, with no word to anybody, and traps at random by
+// branch, by fault and by running out of stack.
+TEST_P(TypedFuncTest, MigratesAndTrapsAtRandom) {
+  constexpr int kThreads = 4;
+  constexpr int kRounds = 2000;
+  TestInstance instance(
+      R"((module (memory 1)
+        (func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))
+        (func (export "end") (param $how i32) (result i32)
+          (if (i32.eq (local.get $how) (i32.const 1)) (then unreachable))
+          (if (i32.eq (local.get $how) (i32.const 2)) (then (drop (i32.load (i32.const -1)))))
+          (if (i32.eq (local.get $how) (i32.const 3)) (then (drop (call $deep (i32.const 0)))))
+          (i32.const 7))))",
+      GetParam());
+  const auto end = Typed<int32_t(int32_t)>(instance, "end");
+  constexpr TrapCode kExpected[] = {TrapCode::kNone, TrapCode::kUnreachable,
+                                    TrapCode::kMemoryOutOfBounds, TrapCode::kStackOverflow};
+  std::mutex turn;
+  int wrong = 0;
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      for (int i = 0; i < kRounds; ++i) {
+        // Overflow is rare: it touches a megabyte of stack.
+        const uint32_t how = random() % 100 == 0 ? 3 : static_cast<uint32_t>(random() % 3);
+        const std::lock_guard lock(turn);
+        const Outcome<int32_t> outcome = end(static_cast<int32_t>(how));
+        const TrapCode code = outcome.trap() == nullptr ? TrapCode::kNone : outcome.trap()->code;
+        wrong += code == kExpected[how] && (!outcome.ok() || *outcome == 7) ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+// A host may keep signals from its threads; those of a guest's faults and interrupts get through.
+TEST_P(TypedFuncTest, OnAThreadThatBlocksAllSignals) {
+  TestInstance instance(
+      R"((module (memory 1) (func (export "fault") (drop (i32.load (i32.const -1))))
+        (func (export "spin") (loop $l (br $l)))))",
+      GetParam());
+  std::thread([&] {
+    sigset_t all;
+    sigfillset(&all);
+    ASSERT_EQ(pthread_sigmask(SIG_SETMASK, &all, nullptr), 0);
+    const Outcome<void> faulted = Typed<void()>(instance, "fault")();
+    ASSERT_NE(faulted.trap(), nullptr);
+    EXPECT_EQ(faulted.trap()->code, TrapCode::kMemoryOutOfBounds);
+    const InterruptHandle handle = instance.store().ArmInterrupt();
+    std::thread interrupter([handle] { handle.Interrupt(InterruptReason::kCancel); });
+    const Outcome<void> spun = Typed<void()>(instance, "spin")();
+    interrupter.join();
+    ASSERT_NE(spun.interrupt(), nullptr);
+    EXPECT_EQ(spun.interrupt()->reason, InterruptReason::kCancel);
+    // The other ones are as the host wants them.
+    sigset_t now;
+    pthread_sigmask(SIG_SETMASK, nullptr, &now);
+    EXPECT_EQ(sigismember(&now, SIGUSR1), 1);
+  }).join();
 }
 
 // host → wasm → host …, and each wasm level ends by a trap that its own caller sees.
