@@ -34,8 +34,13 @@ struct CodeMap {
 extern CodeMap g_code_map;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): the code
                             // map is process-wide.
 
-// The owner of the generated code at `pc`, or null. Async-signal-safe. What it points to lives
-// while code of it is on some thread's stack or can be called; the handler only compares with null.
+// The owner of the generated code at `pc`, or null. Async-signal-safe.
+//
+// Why nothing is read that has gone: a chunk is freed with its module's last reference, which each
+// of its instances holds, and a store that is active is not destroyed; so code whose pc is in a
+// thread's registers, or whose return address is on its stack, has its owner. The handler and
+// the walk to the entry compare with null only. Backtraces look inside, after the trap, on the
+// thread of the store, whose instances are all still there.
 inline ModuleCode* CodeOwner(uint64_t pc) {
   const uint64_t base = g_code_map.base.load(std::memory_order_relaxed);
   const uint64_t offset = pc - base;

@@ -14,11 +14,10 @@
 // entry, as engine/trap/activation.h says.
 #include "engine/trap/entry.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
 
 #include "engine/base/check.h"
 #include "engine/code/code_map.h"
