@@ -136,12 +136,8 @@ absl::StatusOr<MemorySlot> MemorySlots::Acquire(uint64_t size_bytes, const Memor
   return *std::move(slot);
 }
 
-bool MemorySlots::Reset(MemorySlot& slot, const MemoryImage* image) const {
+bool MemorySlots::Reset(MemorySlot& slot, const MemoryImage* image, uint64_t kept_bytes) const {
   std::array<WrittenPages::Range, WrittenPages::kMaxRanges> ranges;
-  // What was grown is dropped, so that nothing of it is resident out of sight.
-  const uint64_t kept_bytes = image != nullptr
-                                  ? image->memory_bytes()
-                                  : std::min(slot.accessible_bytes(), kMaxKeptAccessibleBytes);
   const auto written =
       written_pages_.Find(slot.base(), kept_bytes, kMaxResidentBytes / OsPageBytes(), ranges);
   if (!written.has_value()) {
@@ -164,17 +160,16 @@ bool MemorySlots::Reset(MemorySlot& slot, const MemoryImage* image) const {
     }
     std::memset(slot.base() + to, 0, last - to);
   }
+  // What was grown is dropped, so that nothing of it is resident out of sight.
   return slot.reservation_.Discard(kept_bytes, slot.accessible_bytes() - kept_bytes);
 }
 
 void MemorySlots::Release(MemorySlot slot, const MemoryImage* image) {
-  if (!Reset(slot, image)) {
-    return;
-  }
-  const uint64_t keep = image != nullptr
-                            ? image->memory_bytes()
-                            : std::min(slot.accessible_bytes(), kMaxKeptAccessibleBytes);
-  if (slot.accessible_bytes() != keep && !slot.SetAccessible(keep)) {
+  const uint64_t kept_bytes = image != nullptr
+                                  ? image->memory_bytes()
+                                  : std::min(slot.accessible_bytes(), kMaxKeptAccessibleBytes);
+  if (!Reset(slot, image, kept_bytes) ||
+      (slot.accessible_bytes() != kept_bytes && !slot.SetAccessible(kept_bytes))) {
     return;
   }
   std::optional<MemorySlot> evicted;  // Unmapped outside of the lock.

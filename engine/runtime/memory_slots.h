@@ -134,8 +134,8 @@ class MemorySlots {
  private:
   friend class MemoryImage;
   std::optional<MemorySlot> Take(const MemoryImage* image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // False: it cannot be reset.
-  bool Reset(MemorySlot& slot, const MemoryImage* image) const;
+  // Makes the first `kept_bytes` as new and drops the rest. False: it cannot be done.
+  bool Reset(MemorySlot& slot, const MemoryImage* image, uint64_t kept_bytes) const;
   void Forget(const MemoryImage* image);
 
   const WrittenPages written_pages_;

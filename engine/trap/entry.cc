@@ -189,9 +189,16 @@ __attribute__((no_sanitize("address"))) const uint64_t* wasmd_record_trap(
   // A stub that the entry has called itself raises as if the entry had.
   const bool is_entrys = kind == ExitKind::kRaise && CodeOwner(pc) == nullptr;
   const auto lowest = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
-  uint64_t callers = 0;
-  const uint64_t* const slot =
-      is_entrys ? pc_slot : WalkFrames(frame_pointer, lowest, [&](uint64_t) { ++callers; });
+  // Whose record it is stands behind the last frame, so they wait here.
+  uint64_t callers[kMaxBacktraceFrames];
+  uint64_t count = 0;
+  const auto note = [&](uint64_t return_address) {
+    if (count < kMaxBacktraceFrames) {
+      callers[count] = return_address;
+    }
+    ++count;
+  };
+  const uint64_t* const slot = is_entrys ? pc_slot : WalkFrames(frame_pointer, lowest, note);
   WASMD_CHECK(*reinterpret_cast<const uint8_t*>(*slot) == kClc, "a trap is raised by wasm");
   TrapRecord& record = *reinterpret_cast<const StoreContext*>(slot[1])->trap_record;
   record.code = static_cast<TrapCode>(trap_code);
@@ -200,15 +207,9 @@ __attribute__((no_sanitize("address"))) const uint64_t* wasmd_record_trap(
   record.is_fault = kind == ExitKind::kFault;
   record.fault_address = record.is_fault ? detail : 0;
   record.interrupt_reason = kind == ExitKind::kInterrupt ? static_cast<uint32_t>(detail) : 0;
-  record.caller_count = 0;
-  record.omitted_callers = callers - std::min<uint64_t>(callers, kMaxBacktraceFrames);
-  if (callers != 0) {
-    WalkFrames(frame_pointer, lowest, [&](uint64_t return_address) {
-      if (record.caller_count < kMaxBacktraceFrames) {
-        record.callers[record.caller_count++] = return_address;
-      }
-    });
-  }
+  record.caller_count = static_cast<uint32_t>(std::min<uint64_t>(count, kMaxBacktraceFrames));
+  record.omitted_callers = count - record.caller_count;
+  std::copy_n(callers, record.caller_count, record.callers);
   return slot;
 }
 
