@@ -17,6 +17,7 @@ find_package(tomlplusplus REQUIRED CONFIG)
 if(WASMD_TESTS)
   find_package(GTest REQUIRED CONFIG)
   find_package(benchmark REQUIRED CONFIG)
+  find_package(Boost 1.81 REQUIRED COMPONENTS context)
 endif()
 
 # Debian's CMake files name the shared libraries of abseil and gRPC. A daemon that maps a hundred of

@@ -36,9 +36,10 @@ struct alignas(16) Cell {
 // calling_convention.h.
 inline constexpr uint32_t kOverflowCells = kMaxFuncParams;
 
-// Values of StoreContext::key that are no thread's serial.
-inline constexpr uint64_t kStoreActive = 0;
-inline constexpr uint64_t kStoreUnbound = ~uint64_t{0};
+// What StoreContext::window holds.
+inline constexpr uint64_t kStoreActive = 0;   // The store has an activation.
+inline constexpr uint64_t kStoreUnbound = 1;  // It has none, and a call needs preparation.
+inline constexpr uint64_t kStoreWindowBytes = 64 << 10;  // It has none, and is bound.
 
 // One per store: what all its instances share. From a pool (engine/trap/store_context_pool.h),
 // since the signal handler may look at one whose store has gone.
@@ -50,14 +51,20 @@ struct StoreContext {
   // InterruptReason. See engine/runtime/interrupt.h.
   std::atomic<uint32_t> interrupt_requested{0};
   // The kernel's id of the thread on which the store has, or had last, an activation: where the
-  // interrupt signal goes while `key` says that it is active.
+  // interrupt signal goes while the store is active.
   std::atomic<int32_t> running_thread{0};
-  // kStoreActive: the store has an activation. Otherwise the serial of the thread to which the
-  // store is bound (ThreadRecord::serial), or kStoreUnbound. A call from a bound store's thread,
-  // with rsp in the window, needs no preparation: stack_limit and running_thread are right.
-  std::atomic<uint64_t> key{kStoreUnbound};
+  // A bound store's call needs no preparation where the caller's frame pointer less window_low is
+  // below this: the stack is that of the thread to which the store is bound, so the thread is it
+  // too, and stack_limit and running_thread are right. A thread that ends unbinds its stores
+  // (engine/trap/thread_record.h), since its stack may become another's.
+  std::atomic<uint64_t> window{kStoreUnbound};
+  // One more than a multiple of 16, as no frame pointer is: kStoreUnbound lets nobody through.
   uint64_t window_low = 0;
-  uint64_t window_bytes = 0;
+  // Of the stack on which the store's innermost activation runs, or the last one ran.
+  std::atomic<uint64_t> stack_low{0};
+  std::atomic<uint64_t> stack_high{0};
+  // ThreadRecord::serial of the thread to which the store is bound, or was last.
+  std::atomic<uint64_t> bound_thread{0};
   Cell overflow[kOverflowCells];
   // Where whoever raises a trap in the store writes it down. See engine/trap/activation.h.
   TrapRecord* trap_record = nullptr;

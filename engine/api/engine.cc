@@ -8,7 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/binary/decode_module.h"
 #include "engine/runtime/runtime_env.h"
-#include "engine/trap/entry.h"
+#include "engine/trap/thread_record.h"
 #include "engine/validate/validate.h"
 
 namespace wasmd::engine {
@@ -65,7 +65,7 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(std::vector<std::byte
 }
 
 void Engine::PrepareThread() {
-  engine::PrepareThread();
+  static_cast<void>(PreparedThread(reinterpret_cast<uint64_t>(__builtin_frame_address(0))));
 }
 
 }  // namespace wasmd::engine

@@ -60,6 +60,16 @@ void UnblockSignals(std::span<const int> signals) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+bool CallAtThreadExit(void (*callback)()) {
+  static const std::optional<pthread_key_t> key = [] {
+    pthread_key_t made;
+    const int error =
+        pthread_key_create(&made, [](void* value) { reinterpret_cast<void (*)()>(value)(); });
+    return error == 0 ? std::optional(made) : std::nullopt;
+  }();
+  return key.has_value() && pthread_setspecific(*key, reinterpret_cast<const void*>(callback)) == 0;
+}
+
 std::optional<Thread> Thread::Start(std::function<void()> body) {
   auto owned = std::make_unique<std::function<void()>>(std::move(body));
   // Signals meant for the embedder's threads must not land on ours.

@@ -17,6 +17,8 @@ namespace wasmd::engine {
 struct StackBounds {
   uint64_t low = 0;
   uint64_t high = 0;
+
+  bool Contains(uint64_t address) const { return address >= low && address < high; }
 };
 
 // Asks the system: microseconds; for the main thread it reads /proc/self/maps. Callers keep the
@@ -33,6 +35,11 @@ bool SignalThread(int32_t thread_id, int signal, void* value);
 
 // Lets the calling thread take these signals, whatever its mask said. A system call.
 void UnblockSignals(std::span<const int> signals);
+
+// Calls `callback` when the calling thread ends, after the destructors of its thread_local objects.
+// One callback in the process, and it may be called once more if it, or a destructor of POSIX
+// thread-specific data, asks for it again. False: the system has no more keys.
+bool CallAtThreadExit(void (*callback)());
 
 // A thread that may fail to start, unlike std::thread. Joined before it is destroyed.
 // Thread-compatible.

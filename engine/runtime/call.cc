@@ -22,6 +22,9 @@ using outcome_internal::StopHolder;
 
 namespace {
 
+constexpr char kNoStackMessage[] =
+    "the caller's stack is not its thread's own, and no other is to be had";
+
 absl::Status CheckArguments(const FuncType& type, std::span<const Value> args) {
   if (args.size() != type.params.size()) {
     return absl::InvalidArgumentError(
@@ -162,9 +165,9 @@ StopHolder TakeStop(Store::Impl& store) {
       const bool has_run = record.pc != 0;
       store.abandoned |= has_run;
       // Inner activations leave the flag for those outside of them.
-      if (store.context.key.load(std::memory_order_relaxed) != kStoreActive) {
+      if (store.context.window.load(std::memory_order_relaxed) != kStoreActive) {
         if (store.abandoned) {  // No call is as short as a bound store's: each finds out.
-          store.context.key.store(kStoreUnbound, std::memory_order_relaxed);
+          store.context.window.store(kStoreUnbound, std::memory_order_relaxed);
         }
         store.interrupt->Acknowledge();
       }
@@ -204,33 +207,31 @@ absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> args,
       return Outcome<void>();
     case EntryResult::kTrapped:
       return Outcome<void>(TakeStop(store));
-    case EntryResult::kUnknownStack:
-      return absl::FailedPreconditionError(
-          "the caller runs on a stack that is not its thread's own");
+    case EntryResult::kNoStack:
+      return absl::ResourceExhaustedError(kNoStackMessage);
   }
   WASMD_UNREACHABLE();
 }
 
 namespace typed_func_internal {
 
-StopHolder TakeTrap(Store& store) {
-  return TakeStop(store.impl());
+const Stop* TakeTrap(Store& store) {
+  return TakeStop(store.impl()).Release();
 }
 
-StopHolder CallPrepared(EntryFrame& frame, Store& store_in) {
+const Stop* CallPrepared(EntryFrame& frame, Store& store_in) {
   Store::Impl& store = store_in.impl();
   if (store.abandoned) {
-    return StopHolder(
+    return new Stop(
         Trap{TrapCode::kHostError, "the store was abandoned when its guest was interrupted", {}});
   }
   switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
     case EntryResult::kReturned:
-      return {};
+      return nullptr;
     case EntryResult::kTrapped:
-      return TakeStop(store);
-    case EntryResult::kUnknownStack:
-      return StopHolder(Trap{
-          TrapCode::kHostError, "the caller runs on a stack that is not its thread's own", {}});
+      return TakeStop(store).Release();
+    case EntryResult::kNoStack:
+      return new Stop(Trap{TrapCode::kHostError, kNoStackMessage, {}});
   }
   WASMD_UNREACHABLE();
 }

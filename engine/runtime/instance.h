@@ -50,8 +50,8 @@ class FuncHandle {
 
   // Invokes it. `args` must match the parameters: kInvalidArgument says which doesn't. `results` is
   // resized to the results and holds them if the outcome is ok; otherwise its content is
-  // unspecified. kFailedPrecondition: the store was abandoned by an interrupt, or the caller's
-  // stack is none that we know. May be called from inside a host function. Spec: exec-invocation
+  // unspecified. kFailedPrecondition: the store was abandoned by an interrupt.
+  // kResourceExhausted: the caller's stack is not its thread's own, and there is no other. May be called from inside a host function. Spec: exec-invocation
   absl::StatusOr<Outcome<void>> Call(std::span<const Value> args,
                                      std::vector<Value>& results) const;
 

@@ -8,10 +8,10 @@
 //   FuncHandle::Call             acknowledges when the outermost activation has ended: the flag is
 //   cleared.
 //
-// The flag and the key are relaxed on the guest's side: its entry writes the key and reads the flag
-// without a fence, so it can miss a flag while the interrupter misses the activation.
-// Each becomes visible to the other side within a store buffer's time, and the watchdog looks again
-// and again for much longer than that.
+// The flag and the window are relaxed on the guest's side: its entry writes the window and reads
+// the flag without a fence, so it can miss a flag while the interrupter misses the activation. Each
+// becomes visible to the other side within a store buffer's time, and the watchdog looks again and
+// again for much longer than that.
 #include "engine/runtime/interrupt.h"
 
 #include <algorithm>
@@ -37,7 +37,7 @@ constexpr int kShortTicks = 50;
 constexpr int kIdleTicks = 5;
 
 bool IsActive(const StoreContext& context) {
-  return context.key.load(std::memory_order_relaxed) == kStoreActive;
+  return context.window.load(std::memory_order_relaxed) == kStoreActive;
 }
 
 }  // namespace

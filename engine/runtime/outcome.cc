@@ -36,7 +36,7 @@ const std::vector<Stop>& PlainTraps() {
 
 namespace outcome_internal {
 
-void StopDeleter::operator()(const Stop* stop) const {
+void StopHolder::Drop(const Stop* stop) {
   const std::vector<Stop>& plain = PlainTraps();
   if (std::less<>()(stop, plain.data()) || !std::less<>()(stop, plain.data() + plain.size())) {
     delete stop;
@@ -44,9 +44,7 @@ void StopDeleter::operator()(const Stop* stop) const {
 }
 
 StopHolder StopHolder::PlainTrap(TrapCode code) {
-  StopHolder holder;
-  holder.stop_.reset(&PlainTraps()[static_cast<size_t>(code)]);
-  return holder;
+  return StopHolder(&PlainTraps()[static_cast<size_t>(code)]);
 }
 
 }  // namespace outcome_internal

@@ -12,7 +12,6 @@
 #define WASMD_ENGINE_RUNTIME_OUTCOME_H_
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -88,17 +87,28 @@ using Stop = std::variant<Trap, Interrupt, Exit>;
 
 namespace outcome_internal {
 
-// Lets go of what StopHolder::PlainTrap does not own.
-struct StopDeleter {
-  void operator()(const Stop* stop) const;
-};
-
+// Not a unique_ptr: that gives its deleter's address away, and with it an outcome's place in memory
+// instead of registers.
 class StopHolder {
  public:
   StopHolder() = default;
   explicit StopHolder(Stop stop) : stop_(new Stop(std::move(stop))) {}
+  // Takes what Release() gave, or null.
+  explicit StopHolder(const Stop* stop) : stop_(stop) {}
+  StopHolder(StopHolder&& other) noexcept : stop_(other.Release()) {}
+  StopHolder& operator=(StopHolder&& other) noexcept {
+    if (this != &other) {
+      Clear();
+      stop_ = other.Release();
+    }
+    return *this;
+  }
+  ~StopHolder() { Clear(); }
+
   // A trap with the code's own message and no backtrace. Allocates nothing.
   static StopHolder PlainTrap(TrapCode code);
+  // Null: ok. A StopHolder must take it.
+  const Stop* Release() { return std::exchange(stop_, nullptr); }
   bool ok() const { return stop_ == nullptr; }
   // Null unless that is what happened.
   const Trap* trap() const { return Get<Trap>(); }
@@ -117,10 +127,16 @@ class StopHolder {
  private:
   template <typename T>
   const T* Get() const {
-    return stop_ == nullptr ? nullptr : std::get_if<T>(stop_.get());
+    return stop_ == nullptr ? nullptr : std::get_if<T>(stop_);
   }
-  std::unique_ptr<const Stop, StopDeleter>
-      stop_;  // Null: ok, so that the happy path moves one word.
+  void Clear() {
+    if (stop_ != nullptr) [[unlikely]] {
+      Drop(stop_);
+    }
+  }
+  static void Drop(const Stop* stop);
+
+  const Stop* stop_ = nullptr;  // Null: ok.
 };
 
 }  // namespace outcome_internal
@@ -132,6 +148,8 @@ class [[nodiscard]] Outcome : public outcome_internal::StopHolder {
   Outcome(Stop stop) : StopHolder(std::move(stop)) {}  // NOLINT(google-explicit-constructor)
   // Not ok().
   explicit Outcome(StopHolder stop) : StopHolder(std::move(stop)) {}
+  // Where `stop` is not ok, `value` is nobody's.
+  Outcome(StopHolder stop, T value) : StopHolder(std::move(stop)), value_(std::move(value)) {}
   // ok() only.
   T& value() {
     WASMD_CHECK(ok());

@@ -30,7 +30,7 @@ Store::Impl::Impl(Store& store_in, std::shared_ptr<RuntimeEnv> env_in,
       interrupt(std::make_shared<InterruptState>(context, env->watchdog())) {}
 
 Store::Impl::~Impl() {
-  WASMD_CHECK(context.key.load(std::memory_order_relaxed) != kStoreActive,
+  WASMD_CHECK(context.window.load(std::memory_order_relaxed) != kStoreActive,
               "nothing runs in a store that is destroyed");
   interrupt->Detach();
 }

@@ -35,6 +35,8 @@ namespace wasmd::engine {
 // What wasmd_enter takes and gives: an entry for any signature.
 struct EntryFrame {
   StoreContext* store = nullptr;
+  // Where the stack begins on which the call is made; null: the stack in use.
+  void* stack_top = nullptr;
   // What to call, and its first argument.
   const void* code = nullptr;
   void* context = nullptr;
@@ -53,14 +55,16 @@ struct EntryFrame {
 
 // The entry's asm knows these.
 #define WASMD_FRAME_STORE 0
-#define WASMD_FRAME_CODE 8
-#define WASMD_FRAME_CONTEXT 16
-#define WASMD_FRAME_GENERAL 24
-#define WASMD_FRAME_FLOATS 64
-#define WASMD_FRAME_GENERAL_RESULTS 192
-#define WASMD_FRAME_FLOAT_RESULTS 208
+#define WASMD_FRAME_STACK_TOP 8
+#define WASMD_FRAME_CODE 16
+#define WASMD_FRAME_CONTEXT 24
+#define WASMD_FRAME_GENERAL 32
+#define WASMD_FRAME_FLOATS 80
+#define WASMD_FRAME_GENERAL_RESULTS 208
+#define WASMD_FRAME_FLOAT_RESULTS 224
 
 static_assert(offsetof(EntryFrame, store) == WASMD_FRAME_STORE);
+static_assert(offsetof(EntryFrame, stack_top) == WASMD_FRAME_STACK_TOP);
 static_assert(offsetof(EntryFrame, code) == WASMD_FRAME_CODE);
 static_assert(offsetof(EntryFrame, context) == WASMD_FRAME_CONTEXT);
 static_assert(offsetof(EntryFrame, general) == WASMD_FRAME_GENERAL);
@@ -82,25 +86,6 @@ struct TrapRecord {
   uint64_t omitted_callers = 0;
   uint64_t callers[kMaxBacktraceFrames] = {};  // Return addresses, innermost first.
 };
-
-inline constexpr uint64_t kUnknownThread = ~uint64_t{0} - 1;
-
-// All that the engine keeps for a thread. Constant-initialised: a thread that never met us has a
-// valid one.
-struct ThreadRecord {
-  // Of the thread, unique in the process; StoreContext::key compares with it. The value of a thread
-  // that never met us is no store's key.
-  uint64_t serial = kUnknownThread;
-  uint64_t stack_low = 0;  // Of the thread's stack; 0: not asked yet. See engine/platform/thread.h.
-  uint64_t stack_high = 0;
-  int32_t thread_id = 0;
-};
-
-// Initial-exec: read in the signal handler, where the lazy allocation of other models could call
-// malloc.
-extern thread_local constinit ThreadRecord
-    t_thread  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-    __attribute__((tls_model("initial-exec")));
 
 }  // namespace wasmd::engine
 

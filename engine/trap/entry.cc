@@ -15,18 +15,17 @@
 #include "engine/trap/entry.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <csignal>
+#include <optional>
 
 #include "engine/base/check.h"
 #include "engine/code/code_map.h"
 #include "engine/platform/thread.h"
 #include "engine/trap/handler_inside.h"
+#include "engine/trap/owned_stack.h"
+#include "engine/trap/thread_record.h"
 
 namespace wasmd::engine {
-
-thread_local constinit ThreadRecord t_thread __attribute__((tls_model("initial-exec")));
 
 extern "C" {
 // Other than 0: a trap was raised.
@@ -80,9 +79,12 @@ wasmd_enter:
   movq )" FRAME(GENERAL) R"(+32(%r10), %r9
   movq )" FRAME(CONTEXT) R"((%r10), %rdi
   movq )" FRAME(STORE) R"((%r10), %r11
+  movq )" FRAME(STACK_TOP) R"((%r10), %rax
   pushq %rbp
   movq %rsp, %rbp
   .cfi_def_cfa %rbp, 72
+  testq %rax, %rax
+  cmovnzq %rax, %rsp
   andq $-16, %rsp
   pushq %rbp
   pushq %r11
@@ -146,12 +148,6 @@ wasmd_fault_exit:
 
 namespace {
 
-std::atomic<uint64_t> g_next_serial{1};
-
-// How far rsp may be from where it was when the store was bound to its thread, up and down. The
-// stack that the guest has is by so much more than what was asked for.
-constexpr uint64_t kWindowBytes = 64 << 10;
-
 // A frame of generated code, by its rbp: the caller's rbp, and the return address.
 struct WasmFrame {
   uint64_t caller;
@@ -213,20 +209,6 @@ __attribute__((no_sanitize("address"))) const uint64_t* wasmd_record_trap(
   return slot;
 }
 
-void PrepareThread() {
-  if (t_thread.stack_high != 0) {
-    return;
-  }
-  const StackBounds stack = CurrentThreadStack();
-  // A host may have blocked all signals in its threads. A fault that is blocked ends the process,
-  // so nobody can want that; the interrupt's signal nobody else uses.
-  UnblockSignals(std::array{SIGSEGV, SIGBUS, kInterruptSignal});
-  t_thread.thread_id = CurrentThreadId();
-  t_thread.serial = g_next_serial.fetch_add(1, std::memory_order_relaxed);
-  t_thread.stack_low = stack.low;
-  t_thread.stack_high = stack.high;
-}
-
 namespace {
 
 EntryResult NotEntered(const EntryFrame& frame, TrapCode code) {
@@ -240,47 +222,97 @@ EntryResult NotEntered(const EntryFrame& frame, TrapCode code) {
   return EntryResult::kTrapped;
 }
 
+// What an entry changes in its store, and how it is left: to the activation around it, or unbound.
+// (Its window may not be opened again as it was: the thread to which the store was bound may have
+// ended, and found it active.)
+class Outer {
+ public:
+  explicit Outer(StoreContext& store)
+      : store_(store),
+        window_(store.window.load(std::memory_order_relaxed)),
+        stack_limit_(store.stack_limit),
+        running_thread_(store.running_thread.load(std::memory_order_relaxed)),
+        stack_low_(store.stack_low.load(std::memory_order_relaxed)),
+        stack_high_(store.stack_high.load(std::memory_order_relaxed)) {}
+  bool is_active() const { return window_ == kStoreActive; }
+  uint64_t stack_limit() const { return stack_limit_; }
+  uint64_t stack_low() const { return stack_low_; }
+
+  void Leave() const {
+    if (!is_active()) {
+      store_.window.store(kStoreUnbound, std::memory_order_relaxed);
+      return;
+    }
+    store_.stack_limit = stack_limit_;
+    store_.running_thread.store(running_thread_, std::memory_order_relaxed);
+    store_.stack_low.store(stack_low_, std::memory_order_relaxed);
+    store_.stack_high.store(stack_high_, std::memory_order_relaxed);
+  }
+
+ private:
+  StoreContext& store_;
+  const uint64_t window_;
+  const uint64_t stack_limit_;
+  const int32_t running_thread_;
+  const uint64_t stack_low_;
+  const uint64_t stack_high_;
+};
+
 }  // namespace
 
 EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
-  ThreadRecord& thread = t_thread;
-  if (thread.stack_high == 0) [[unlikely]] {
-    PrepareThread();
-  }
   const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
-  if (here < thread.stack_low || here >= thread.stack_high) [[unlikely]] {
-    return EntryResult::kUnknownStack;
-  }
   StoreContext& store = *frame.store;
-  const uint64_t outer_key = store.key.load(std::memory_order_relaxed);
-  const bool is_nested = outer_key == kStoreActive;
-  const uint64_t outer_limit = is_nested ? store.stack_limit : 0;
-  const uint64_t below = here - std::min(here, kWindowBytes / 2);
-  const uint64_t limit = std::max({thread.stack_low + kHostStackReserveBytes,
-                                   below - std::min(below, wasm_stack_bytes), outer_limit});
-  if (here <= limit) [[unlikely]] {
+  ThreadRecord* const thread = PreparedThread(here);
+  HeldOwnedStack owned;
+  StackBounds stack;
+  uint64_t top = here;  // Of what the guest's frames get.
+  if (thread != nullptr) {
+    stack = thread->stack;
+  } else if (const std::optional<StackBounds> outer = OwnedStackAround(here)) {
+    stack = *outer;
+  } else if (owned = AcquireOwnedStack(wasm_stack_bytes); owned != nullptr) {
+    stack = BoundsOf(*owned);
+    top = stack.high;
+    frame.stack_top = reinterpret_cast<void*>(top);
+  } else {
+    return EntryResult::kNoStack;
+  }
+  const int32_t thread_id = thread != nullptr ? thread->thread_id : PrepareUnknownThread();
+
+  const Outer outer(store);
+  // A bound store's next call may come from higher up or further down, in a window that has to lie
+  // in the stack with what BindStore rounds up.
+  constexpr uint64_t kRounding = 32;
+  const uint64_t window_low = std::min(top - std::min(top, kStoreWindowBytes / 2),
+                                       stack.high - kStoreWindowBytes - kRounding);
+  uint64_t limit = std::max(stack.low + kHostStackReserveBytes,
+                            window_low - std::min(window_low, wasm_stack_bytes));
+  if (outer.is_active() && outer.stack_low() == stack.low) {
+    limit = std::max(limit, outer.stack_limit());
+  }
+  if (top <= limit) [[unlikely]] {
     return NotEntered(frame, TrapCode::kStackOverflow);
   }
-  const int32_t outer_thread = store.running_thread.load(std::memory_order_relaxed);
-  store.running_thread.store(thread.thread_id, std::memory_order_relaxed);
-  store.key.store(kStoreActive, std::memory_order_relaxed);
-  // The watchdog (engine/runtime/watchdog.h) looks at the key until its interrupt is acknowledged,
-  // so the order in which others see these does not matter; that the flag is read last does.
+  store.running_thread.store(thread_id, std::memory_order_relaxed);
+  store.stack_low.store(stack.low, std::memory_order_relaxed);
+  store.stack_high.store(stack.high, std::memory_order_relaxed);
+  store.window.store(kStoreActive, std::memory_order_relaxed);
+  // The watchdog (engine/runtime/watchdog.h) looks at the window until its interrupt is
+  // acknowledged, so the order in which others see these does not matter; that the flag is read
+  // last does.
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (store.interrupt_requested.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-    store.running_thread.store(outer_thread, std::memory_order_relaxed);
-    store.key.store(outer_key, std::memory_order_relaxed);
+    outer.Leave();
     return NotEntered(frame, TrapCode::kInterrupt);
   }
   store.stack_limit = limit;
   const uint32_t trapped = wasmd_enter(&frame);
-  if (is_nested) {
-    store.stack_limit = outer_limit;
-    store.running_thread.store(outer_thread, std::memory_order_relaxed);
-  } else {
-    store.window_low = std::max(below, limit);
-    store.window_bytes = std::min(below + kWindowBytes, thread.stack_high) - store.window_low;
-    store.key.store(thread.serial, std::memory_order_relaxed);
+  WASMD_CHECK(store.stack_limit == limit, "activations of a store end in reverse order");
+  outer.Leave();
+  // Deep in the stack there is no room for both.
+  if (!outer.is_active() && thread != nullptr && thread->may_bind && window_low >= limit) {
+    BindStore(store, *thread, window_low);
   }
   return trapped == 0 ? EntryResult::kReturned : EntryResult::kTrapped;
 }

@@ -117,12 +117,16 @@ WASMD_SIGNAL_CONTEXT void wasmd_interrupt_handler(int signal, siginfo_t* info, v
   if (CodeOwner(static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP])) == nullptr) {
     return;  // In host code: the host thunk looks when it returns to wasm.
   }
-  // The store is the innermost activation's or an outer one's, whose host function waits for the
-  // inner ones: wasm runs on the thread's own stack only. A late signal may find another store in
-  // the same place, which it does no harm.
+  // On its stack the store is the innermost activation's or an outer one's, whose host function
+  // waits for the inner ones. On another stack wasm of another store is running, while the store
+  // waits in a coroutine, or in a host function that has switched stacks: the thunk will look. A
+  // late signal may find another store in the same place, which it does no harm.
   const StoreContext* const store = StoreContextAt(static_cast<uint32_t>(value));
-  if (store == nullptr || store->key.load(std::memory_order_relaxed) != kStoreActive ||
-      store->running_thread.load(std::memory_order_relaxed) != t_thread.thread_id) {
+  const auto rsp = static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RSP]);
+  if (store == nullptr || store->window.load(std::memory_order_relaxed) != kStoreActive ||
+      store->running_thread.load(std::memory_order_relaxed) != gettid() ||
+      rsp < store->stack_low.load(std::memory_order_relaxed) ||
+      rsp >= store->stack_high.load(std::memory_order_relaxed)) {
     return;
   }
   const uint32_t reason = store->interrupt_requested.load(std::memory_order_relaxed);

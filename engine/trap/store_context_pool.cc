@@ -46,12 +46,11 @@ PooledStoreContext AcquireStoreContext(TrapRecord& trap_record) {
 }
 
 void StoreContextRelease::operator()(StoreContext* context) const {
-  context->key.store(kStoreUnbound, std::memory_order_relaxed);
+  context->window.store(kStoreUnbound, std::memory_order_relaxed);
   context->interrupt_requested.store(0, std::memory_order_relaxed);
   context->running_thread.store(0, std::memory_order_relaxed);
   context->stack_limit = 0;
   context->window_low = 0;
-  context->window_bytes = 0;
   context->trap_record = nullptr;
   Pool& pool = ThePool();
   const MutexLock lock(pool.mutex);

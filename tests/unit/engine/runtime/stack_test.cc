@@ -1,6 +1,5 @@
 // Deep recursion ends as a trap on every stack, and leaves host functions what they were promised.
 #include <pthread.h>
-#include <ucontext.h>
 
 #include <cstring>
 #include <functional>
@@ -143,25 +142,6 @@ TEST_P(StackTest, NestedActivationsShareOneLimit) {
   EXPECT_THAT(instance->Invoke("down", {Value::I32(0)}), Returns({Value::I32(1)}));
   EXPECT_GT(deepest, 20);
   EXPECT_LT(deepest, 3000);
-}
-
-// A stack that is not the thread's own is refused, not guessed at.
-TEST_P(StackTest, AnUnknownStackIsRefused) {
-  static TestInstance* instance = nullptr;
-  static Invoked invoked;
-  TestInstance made("(module (func (export \"f\")))", GetParam());
-  instance = &made;
-  static ucontext_t main_context;
-  static ucontext_t other_context;
-  std::vector<char> stack(256 << 10);
-  ASSERT_EQ(getcontext(&other_context), 0);
-  other_context.uc_stack.ss_sp = stack.data();
-  other_context.uc_stack.ss_size = stack.size();
-  other_context.uc_link = &main_context;
-  makecontext(&other_context, +[] { invoked = instance->Invoke("f"); }, 0);
-  ASSERT_EQ(swapcontext(&main_context, &other_context), 0);
-  EXPECT_EQ(invoked.status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(made.Invoke("f"), Returns({}));
 }
 
 }  // namespace

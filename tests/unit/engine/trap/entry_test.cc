@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/code/module_code.h"
+#include "engine/platform/thread.h"
 #include "engine/trap/handler_inside.h"
 #include "engine/trap/signal_actions.h"
 #include "engine/trap/store_context_pool.h"
@@ -90,7 +91,7 @@ TEST_F(EntryTest, RaiseAtAnyAlignment) {
     EXPECT_TRUE(record_.is_return_address);
     EXPECT_FALSE(record_.is_fault);
     EXPECT_EQ(record_.pc, reinterpret_cast<uint64_t>(code) + 20);
-    EXPECT_NE(store_->key, kStoreActive);
+    EXPECT_NE(store_->window, kStoreActive);
   }
 }
 
@@ -116,11 +117,12 @@ TEST_F(EntryTest, FaultsComeBackWithTheirAddress) {
 TEST_F(EntryTest, SpentStackAndRequestedInterruptAreNotEntered) {
   const void* code = Code({0x0f, 0x0b});  // ud2: would be fatal.
   EntryFrame frame;
-  store_->key = kStoreActive;
+  store_->window = kStoreActive;
+  store_->stack_low = CurrentThreadStack().low;
   store_->stack_limit = ~uint64_t{0};  // As if an outer activation had used it up.
   ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
   EXPECT_EQ(record_.code, TrapCode::kStackOverflow);
-  store_->key = kStoreUnbound;
+  store_->window = kStoreUnbound;
   store_->interrupt_requested = 1;
   ASSERT_EQ(Enter(frame, code), EntryResult::kTrapped);
   EXPECT_EQ(record_.code, TrapCode::kInterrupt);
@@ -133,15 +135,16 @@ TEST_F(EntryTest, InterruptAtEveryInstructionFindsTheFrame) {
   const auto* code = static_cast<const uint8_t*>(
       // push rbp; mov rbp, rsp; push rdi; xor eax, eax; leave; ret
       Code({0x55, 0x48, 0x89, 0xe5, 0x57, 0x31, 0xc0, 0xc9, 0xc3}));
-  PrepareThread();
-  store_->key = kStoreActive;
-  store_->running_thread = t_thread.thread_id;
+  store_->window = kStoreActive;
+  store_->running_thread = CurrentThreadId();
   store_->interrupt_requested = 3;
   // The stack as it is at each: words down from the caller's frame.
   //   5: return address; 4: the function's frame, which holds the caller's rbp; 3: rdi
   uint64_t stack[8] = {};
   const auto at = [&](int word) { return reinterpret_cast<uint64_t>(&stack[word]); };
   const uint64_t callers_frame = at(7);
+  store_->stack_low = at(0);
+  store_->stack_high = at(8);
   struct Point {
     int offset;
     uint64_t rsp;
@@ -175,7 +178,8 @@ TEST_F(EntryTest, InterruptAtEveryInstructionFindsTheFrame) {
     EXPECT_LE(static_cast<uint64_t>(registers[REG_RSP]), at(4)) << point.offset;
     EXPECT_EQ(stack[4], callers_frame) << point.offset;
     EXPECT_EQ(stack[5], 0x1234) << point.offset;
-    // Not asked, another thread's, not running, no store at all: the code goes on.
+    // Not asked, another thread's, on another stack, not running, no store at all: the code goes
+    // on.
     const auto goes_on = [&] {
       interrupt();
       EXPECT_EQ(registers[REG_RIP], pc);
@@ -187,15 +191,23 @@ TEST_F(EntryTest, InterruptAtEveryInstructionFindsTheFrame) {
     ++store_->running_thread;
     goes_on();
     --store_->running_thread;
-    store_->key = kStoreUnbound;
+    store_->stack_low = store_->stack_low + sizeof(stack);
+    store_->stack_high = store_->stack_high + sizeof(stack);
     goes_on();
-    store_->key = kStoreActive;
+    store_->stack_low = store_->stack_low - 2 * sizeof(stack);
+    store_->stack_high = store_->stack_high - 2 * sizeof(stack);
+    goes_on();
+    store_->stack_low = store_->stack_low + sizeof(stack);
+    store_->stack_high = store_->stack_high + sizeof(stack);
+    store_->window = kStoreUnbound;
+    goes_on();
+    store_->window = kStoreActive;
     const auto value = info.si_value;
     info.si_value.sival_ptr = reinterpret_cast<void*>(kInterruptToken | 0xffff'ffff);
     goes_on();
     info.si_value = value;
   }
-  store_->key = kStoreUnbound;
+  store_->window = kStoreUnbound;
 }
 
 TEST(StoreContextPoolTest, APlaceIsUsedAgainAndIsClean) {
@@ -208,16 +220,16 @@ TEST(StoreContextPoolTest, APlaceIsUsedAgainAndIsClean) {
   EXPECT_EQ(StoreContextAt(~uint32_t{0}), nullptr);
   EXPECT_EQ(StoreContextAt(kMaxStoreContextSlabs * kStoreContextsPerSlab - 1), nullptr);
   StoreContext* const place = first.get();
-  place->key = 5;
+  place->window = 5;
   place->interrupt_requested = 1;
-  place->window_bytes = 64;
+  place->window_low = 64;
   first.reset();
   EXPECT_EQ(StoreContextAt(place->pool_index), place);
   EXPECT_EQ(place->interrupt_requested, 0);
   const PooledStoreContext third = AcquireStoreContext(record);
   EXPECT_EQ(third.get(), place);
-  EXPECT_EQ(third->key, kStoreUnbound);
-  EXPECT_EQ(third->window_bytes, 0);
+  EXPECT_EQ(third->window, kStoreUnbound);
+  EXPECT_EQ(third->window_low, 0);
 }
 
 }  // namespace
