@@ -265,11 +265,11 @@ TEST_P(UnknownStackTest, NestedCallsStayOnTheStack) {
   uint64_t farthest = 0;
   Coroutine* current = nullptr;
   guest = std::make_unique<Guest>(GetParam(), [&] {
-    const char here = 0;
-    EXPECT_FALSE(current->Has(&here));
-    first = first == nullptr ? &here : first;
+    const void* const here = __builtin_frame_address(0);
+    EXPECT_FALSE(current->Has(here));
+    first = first == nullptr ? here : first;
     farthest =
-        std::max(farthest, reinterpret_cast<uint64_t>(first) - reinterpret_cast<uint64_t>(&here));
+        std::max(farthest, reinterpret_cast<uint64_t>(first) - reinterpret_cast<uint64_t>(here));
     if (++depth < 20) {
       EXPECT_TRUE(guest->CallHost().ok());
       EXPECT_EQ(guest->Div(1, 0).trap()->code, TrapCode::kDivideByZero);
@@ -280,6 +280,28 @@ TEST_P(UnknownStackTest, NestedCallsStayOnTheStack) {
   coroutine.Resume();
   EXPECT_EQ(depth, 20);
   EXPECT_LT(farthest, uint64_t{256} << 10);
+}
+
+// A host function goes on in a coroutine, which calls the same store, on another stack than the
+// activation around it.
+TEST_P(UnknownStackTest, ACoroutineInAHostFunctionCallsTheSameStore) {
+  std::unique_ptr<Guest> guest;
+  std::vector<std::string> said;
+  bool is_inner = false;
+  guest = std::make_unique<Guest>(GetParam(), [&] {
+    if (!std::exchange(is_inner, true)) {
+      Coroutine coroutine(256 << 10, [&](Coroutine&) { said.push_back(guest->TryAll()); });
+      coroutine.Resume();
+      said.push_back(guest->TryAll());
+    }
+  });
+  EXPECT_TRUE(guest->CallHost().ok());
+  EXPECT_EQ(said, (std::vector<std::string>{"", ""}));
+  is_inner = false;
+  Coroutine outer(256 << 10, [&](Coroutine&) { EXPECT_TRUE(guest->CallHost().ok()); });
+  outer.Resume();
+  EXPECT_EQ(said, (std::vector<std::string>{"", "", "", ""}));
+  EXPECT_STREQ(guest->TryAll(), "");
 }
 
 // A thread that the threads library has never heard of, which shares its creator's thread-local
