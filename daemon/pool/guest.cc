@@ -57,6 +57,7 @@ class GuestTimer {
 // Calls `func` and keeps how it ended.
 absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value> args,
                   GuestResult& result) {
+  result.values.resize(func.type().results.size());
   const GuestTimer timer(result);
   WASMD_ASSIGN_OR_RETURN(engine::Outcome<void> outcome, func.Call(args, result.values));
   if (!outcome.ok()) {

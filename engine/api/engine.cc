@@ -35,9 +35,9 @@ Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
-  WASMD_ASSIGN_OR_RETURN(
-      std::shared_ptr<RuntimeEnv> env,
-      RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes), &NewCompiler));
+  WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
+                         RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
+                                            &NewCompiler, &CompileCallStub));
   return std::unique_ptr<Engine>(new Engine(std::move(env)));
 }
 

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 
@@ -118,27 +117,22 @@ bool IsAlive(const wasm_ref_t* ref) {
 
 constexpr const char kDeletedStore[] = "the store has been deleted";
 
-// Null, and the linker is filled; or why the imports cannot be those.
-wasm_trap_t* Link(wasm_store_t* store, const LoadedModule& module, const wasm_extern_vec_t* imports,
-                  Linker& linker) {
+// Null, and `to` has the imports in the module's order; or why they cannot be those.
+wasm_trap_t* TakeImports(wasm_store_t* store, const LoadedModule& module,
+                         const wasm_extern_vec_t* imports, std::vector<Extern>& to) {
   const std::vector<Import>& wanted = module.module().imports;
   const size_t count = imports == nullptr ? 0 : imports->size;
   if (count < wanted.size()) {
     return NewTrap(store, StrCat("the module wants ", wanted.size(), " imports and gets ", count));
   }
-  absl::flat_hash_map<std::pair<std::string_view, std::string_view>, const wasm_extern_t*> seen;
+  to.reserve(wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
     const wasm_extern_t* const given = imports->data[i];
     if (given == nullptr || given->store != store) {
       return NewTrap(store, StrCat("import ", wanted[i].module, ".", wanted[i].name,
                                    given == nullptr ? " is null" : " belongs to another store"));
     }
-    const auto [place, is_new] = seen.try_emplace({wanted[i].module, wanted[i].name}, given);
-    if (!is_new && place->second != given) {
-      return NewTrap(store, StrCat("import ", wanted[i].module, ".", wanted[i].name,
-                                   " stands twice and is given two different values"));
-    }
-    linker.Define(wanted[i].module, wanted[i].name, ExternOf(*given));
+    to.push_back(ExternOf(*given));
   }
   return nullptr;
 }
@@ -155,8 +149,8 @@ wasm_instance_t* Instantiate(wasm_store_t* store, const wasm_module_t* module,
     *trap = NewTrap(store, "the module belongs to another engine: share it and obtain it here");
     return nullptr;
   }
-  Linker linker;
-  *trap = Link(store, *loaded, imports, linker);
+  std::vector<Extern> externs;
+  *trap = TakeImports(store, *loaded, imports, externs);
   if (*trap != nullptr) {
     return nullptr;
   }
@@ -165,7 +159,7 @@ wasm_instance_t* Instantiate(wasm_store_t* store, const wasm_module_t* module,
   use.module = loaded;
   ++use.instances;
   use.last = nullptr;
-  absl::StatusOr<Instantiation> made = linker.Instantiate(*store->store, loaded);
+  absl::StatusOr<Instantiation> made = Linker::Instantiate(*store->store, loaded, externs);
   if (!made.ok()) {
     *trap = NewTrap(store, std::string(made.status().message()));
     return nullptr;
@@ -236,11 +230,10 @@ wasm_trap_t* wasm_func_call(const wasm_func_t* func, const wasm_val_vec_t* args,
     }
     values[i] = *value;
   }
-  // A host function that the guest calls may call again, and finds none then.
-  std::vector<Value> returned;
-  returned.swap(store->results);
+  absl::InlinedVector<Value, wasmd::engine::kInlineValues> returned(type.results.size());
   absl::StatusOr<wasmd::engine::Outcome<void>> outcome =
-      func->handle.Call(std::span<const Value>(values.data(), values.size()), returned);
+      func->handle.Call(std::span<const Value>(values.data(), values.size()),
+                        std::span<Value>(returned.data(), returned.size()));
   wasm_trap_t* trap = nullptr;
   if (!outcome.ok()) {
     trap = NewTrap(store, std::string(outcome.status().message()));
@@ -254,7 +247,6 @@ wasm_trap_t* wasm_func_call(const wasm_func_t* func, const wasm_val_vec_t* args,
       }
     }
   }
-  returned.swap(store->results);
   return trap;
 }
 

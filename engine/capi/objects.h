@@ -89,8 +89,6 @@ struct wasm_store_t {
   absl::flat_hash_map<const wasmd::engine::LoadedModule*, ModuleUse> modules;
   // The trap that a host function returned, on its way to the call that it ends.
   wasm_trap_t* pending_trap = nullptr;
-  // Lent to one call at a time, so that calls do not allocate.
-  std::vector<wasmd::engine::Value> results;
 };
 
 struct wasm_shared_module_t {

@@ -35,8 +35,8 @@ CodeArena::CodeArena(CodeMapping mapping)
                         std::memory_order_release);
 }
 
-absl::StatusOr<ChunkRun> CodeArena::Take(uint32_t count, ModuleCode& owner) {
-  WASMD_CHECK(count > 0);
+absl::StatusOr<ChunkRun> CodeArena::Take(uint32_t count, ChunkOwner owner) {
+  WASMD_CHECK(count > 0 && owner != kNoChunkOwner);
   const MutexLock lock(mutex_);
   uint32_t run = 0;
   bool all_used_below = true;
@@ -55,7 +55,7 @@ absl::StatusOr<ChunkRun> CodeArena::Take(uint32_t count, ModuleCode& owner) {
     const ChunkRun taken = {chunk + 1 - count, count};
     for (uint32_t i = taken.first; i <= chunk; ++i) {
       used_[i] = true;
-      g_code_map.owners[i].store(&owner, std::memory_order_relaxed);
+      g_code_map.owners[i].store(owner, std::memory_order_relaxed);
     }
     used_count_ += count;
     return taken;
@@ -65,7 +65,7 @@ absl::StatusOr<ChunkRun> CodeArena::Take(uint32_t count, ModuleCode& owner) {
 
 void CodeArena::Free(ChunkRun run) {
   for (uint32_t i = run.first; i < run.first + run.count; ++i) {
-    g_code_map.owners[i].store(nullptr, std::memory_order_relaxed);
+    g_code_map.owners[i].store(kNoChunkOwner, std::memory_order_relaxed);
   }
   // Before others may take them, or their code would be thrown away.
   mapping_.Discard(run.first * kCodeChunkBytes, run.count * kCodeChunkBytes);

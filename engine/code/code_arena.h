@@ -32,7 +32,7 @@ class CodeArena {
   static absl::StatusOr<CodeArena*> Get();
 
   // Chunks in a row for `owner`. kResourceExhausted: none that are left are enough.
-  absl::StatusOr<ChunkRun> Take(uint32_t count, ModuleCode& owner);
+  absl::StatusOr<ChunkRun> Take(uint32_t count, ChunkOwner owner);
   // No thread is inside the code any more, and none can get there.
   void Free(ChunkRun run);
 

@@ -55,7 +55,7 @@ absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<co
             "the engine's code memory is spent (EngineOptions::code_bytes)");
       }
     }
-    absl::StatusOr<ChunkRun> run = arena_.Take(static_cast<uint32_t>(count), *this);
+    absl::StatusOr<ChunkRun> run = arena_.Take(static_cast<uint32_t>(count), ChunkOwnerOf(*this));
     if (!run.ok()) {
       quota_.Give(count * kCodeChunkBytes);
       return run.status();

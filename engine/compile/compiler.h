@@ -45,6 +45,9 @@ class Compiler {
 // Both outlive the compiler.
 std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout);
 
+// The code of the call stub for a type (engine/abi/call_stub.h). kResourceExhausted: memory.
+absl::Status CompileCallStub(const FuncType& type, std::vector<uint8_t>& out);
+
 }  // namespace wasmd::engine
 
 #endif  // WASMD_ENGINE_COMPILE_COMPILER_H_

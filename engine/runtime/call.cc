@@ -1,12 +1,13 @@
-// FuncHandle::Call: values into registers and overflow cells, into wasm, and values, or what
-// stopped the guest, out again.
+// What calls do where the short ways of FuncHandle::Call and TypedFunc end: calls that need
+// preparation, and what stopped a guest.
 #include <cinttypes>
 #include <cstdio>
 #include <string>
 #include <utility>
 
-#include "engine/abi/calling_convention.h"
+#include "engine/abi/call_stub.h"
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 #include "engine/base/str_cat.h"
 #include "engine/code/code_map.h"
 #include "engine/code/module_code.h"
@@ -22,10 +23,8 @@ using outcome_internal::StopHolder;
 
 namespace {
 
-constexpr char kNoStackMessage[] =
-    "the caller's stack is not its thread's own, and no other is to be had";
-
-absl::Status CheckArguments(const FuncType& type, std::span<const Value> args) {
+absl::Status CheckValues(const FuncType& type, std::span<const Value> args,
+                         std::span<Value> results) {
   if (args.size() != type.params.size()) {
     return absl::InvalidArgumentError(
         StrCat(args.size(), " arguments for a function of type ", ToString(type)));
@@ -36,46 +35,11 @@ absl::Status CheckArguments(const FuncType& type, std::span<const Value> args) {
                                                " for a function of type ", ToString(type)));
     }
   }
+  if (results.size() != type.results.size()) {
+    return absl::InvalidArgumentError(
+        StrCat("room for ", results.size(), " results of a function of type ", ToString(type)));
+  }
   return absl::OkStatus();
-}
-
-void PlaceArguments(const FuncType& type, std::span<const Value> args, EntryFrame& frame) {
-  LocationAssigner params = LocationAssigner::Params();
-  for (size_t i = 0; i < args.size(); ++i) {
-    const ValueLocation at = params.Next(type.params[i]);
-    const bool is_32_bits = args[i].type == ValType::kI32 || args[i].type == ValType::kF32;
-    const uint64_t bits = is_32_bits ? args[i].bits & 0xffff'ffff : args[i].bits;
-    switch (at.kind) {
-      case ValueLocation::Kind::kGeneralReg:
-        frame.general[at.index] = bits;
-        break;
-      case ValueLocation::Kind::kFloatReg:
-        frame.floats[at.index] = {bits, args[i].hi};
-        break;
-      case ValueLocation::Kind::kOverflow:
-        frame.store->overflow[at.index] = {bits, args[i].hi};
-        break;
-    }
-  }
-}
-
-void TakeResults(const FuncType& type, const EntryFrame& frame, std::vector<Value>& results) {
-  results.clear();
-  LocationAssigner locations = LocationAssigner::Results();
-  for (const ValType result : type.results) {
-    const ValueLocation at = locations.Next(result);
-    switch (at.kind) {
-      case ValueLocation::Kind::kGeneralReg:
-        results.push_back(ReadCell({frame.general_results[at.index], 0}, result));
-        break;
-      case ValueLocation::Kind::kFloatReg:
-        results.push_back(ReadCell(frame.float_results[at.index], result));
-        break;
-      case ValueLocation::Kind::kOverflow:
-        results.push_back(ReadCell(frame.store->overflow[at.index], result));
-        break;
-    }
-  }
 }
 
 // A fault in generated code that is not a memory access out of bounds is a bug of ours, and nothing
@@ -187,30 +151,58 @@ StopHolder TakeStop(Store::Impl& store) {
 
 }  // namespace
 
-absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> args,
-                                               std::vector<Value>& results) const {
-  Store::Impl& store = store_->impl();
+namespace {
+
+// With everything in the frame but the store. Errors as FuncHandle::Call.
+absl::StatusOr<Outcome<void>> CallInFrame(EntryFrame& frame, Store::Impl& store) {
   if (store.abandoned) {
     return absl::FailedPreconditionError("the store was abandoned when its guest was interrupted");
   }
-  if (absl::Status status = CheckArguments(*type_, args); !status.ok()) {
-    return status;
-  }
-  EntryFrame frame;
-  frame.code = ref_->code.load(std::memory_order_acquire);
-  frame.context = ref_->context;
   frame.store = &store.context;
-  PlaceArguments(*type_, args, frame);
   switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
     case EntryResult::kReturned:
-      TakeResults(*type_, frame, results);
       return Outcome<void>();
     case EntryResult::kTrapped:
       return Outcome<void>(TakeStop(store));
     case EntryResult::kNoStack:
-      return absl::ResourceExhaustedError(kNoStackMessage);
+      return absl::ResourceExhaustedError(
+          "the caller's stack is not its thread's own, and no other is to be had");
   }
   WASMD_UNREACHABLE();
+}
+
+}  // namespace
+
+FuncHandle::FuncHandle(Store& store, FuncRef& ref, const RegisteredType& type)
+    : context_(&store.impl().context), ref_(&ref), type_(&type), store_(&store) {}
+
+absl::StatusOr<Outcome<void>> FuncHandle::CallSlowly(std::span<const Value> args,
+                                                     std::span<Value> results) const {
+  Store::Impl& store = store_->impl();
+  WASMD_RETURN_IF_ERROR(CheckValues(type(), args, results));
+  WASMD_ASSIGN_OR_RETURN(const void* stub, store.env->types().EnsureCallStub(*type_));
+  EntryFrame frame;
+  frame.code = stub;
+  frame.context = ref_->context;
+  frame.general[0] = reinterpret_cast<uint64_t>(ref_->code.load(std::memory_order_acquire));
+  frame.general[1] = reinterpret_cast<uint64_t>(args.data());
+  frame.general[2] = reinterpret_cast<uint64_t>(results.data());
+  frame.general[3] = reinterpret_cast<uint64_t>(&store.context);
+  WASMD_ASSIGN_OR_RETURN(Outcome<void> outcome, CallInFrame(frame, store));
+  if (outcome.ok() && frame.general_results[0] != kStubCalled) {
+    return WrongArguments(args, results);
+  }
+  return outcome;
+}
+
+absl::Status FuncHandle::WrongArguments(std::span<const Value> args,
+                                        std::span<Value> results) const {
+  WASMD_RETURN_IF_ERROR(CheckValues(type(), args, results));
+  return absl::InvalidArgumentError("the arguments were changed while they were passed");
+}
+
+const Stop* FuncHandle::TakeTrap() const {
+  return TakeStop(store_->impl()).Release();
 }
 
 namespace typed_func_internal {
@@ -219,21 +211,12 @@ const Stop* TakeTrap(Store& store) {
   return TakeStop(store.impl()).Release();
 }
 
-const Stop* CallPrepared(EntryFrame& frame, Store& store_in) {
-  Store::Impl& store = store_in.impl();
-  if (store.abandoned) {
-    return new Stop(
-        Trap{TrapCode::kHostError, "the store was abandoned when its guest was interrupted", {}});
+const Stop* CallPrepared(EntryFrame& frame, Store& store) {
+  absl::StatusOr<Outcome<void>> outcome = CallInFrame(frame, store.impl());
+  if (!outcome.ok()) {
+    return new Stop(Trap{TrapCode::kHostError, std::string(outcome.status().message()), {}});
   }
-  switch (EnterWasm(frame, store.options.wasm_stack_bytes)) {
-    case EntryResult::kReturned:
-      return nullptr;
-    case EntryResult::kTrapped:
-      return TakeStop(store).Release();
-    case EntryResult::kNoStack:
-      return new Stop(Trap{TrapCode::kHostError, kNoStackMessage, {}});
-  }
-  WASMD_UNREACHABLE();
+  return outcome->Release();
 }
 
 StoreContext& ContextOf(Store& store) {

@@ -80,22 +80,22 @@ HostBinding::HostBinding(Store& store, Instance* instance, const FuncType& type,
     : HostThunkTarget{&Dispatch},
       store_(store),
       instance_(instance),
-      type_(type),
+      type_(store.impl().env->types().Acquire(type)),
       callback_(std::move(callback)) {
   ref_.code.store(reinterpret_cast<const void*>(&wasmd_host_thunk), std::memory_order_relaxed);
   ref_.context = static_cast<HostThunkTarget*>(this);
-  ref_.type_id = store.impl().env->types().Acquire(type);
+  ref_.type_id = type_.id;
 }
 
 HostBinding::~HostBinding() {
-  store_.impl().env->types().Release(ref_.type_id);
+  store_.impl().env->types().Release(type_);
 }
 
 uint32_t HostBinding::Dispatch(HostThunkTarget* target, HostCallFrame* frame) noexcept {
   HostBinding* const binding = static_cast<HostBinding*>(target);
   // Usual signatures need no allocation.
   constexpr size_t kInlineValues = 16;
-  const FuncType& type = binding->type_;
+  const FuncType& type = binding->type_.type;
   Store::Impl& store = binding->store_.impl();
   absl::InlinedVector<Value, kInlineValues> args;
   LocationAssigner params = LocationAssigner::Params();

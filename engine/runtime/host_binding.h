@@ -42,14 +42,14 @@ class HostBinding : private HostThunkTarget {
   ~HostBinding();
 
   FuncRef& ref() { return ref_; }
-  const FuncType& type() const { return type_; }
+  const RegisteredType& type() const { return type_; }
 
  private:
   static uint32_t Dispatch(HostThunkTarget* target, HostCallFrame* frame) noexcept;
 
   Store& store_;
   Instance* const instance_;
-  const FuncType type_;
+  const RegisteredType& type_;
   const std::shared_ptr<const HostCallback> callback_;  // Shared with the linker it came from.
   FuncRef ref_;
 };

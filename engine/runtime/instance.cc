@@ -173,7 +173,7 @@ FuncRef& Instance::FuncRefOf(uint32_t func_index) {
   if (ref.context == nullptr) {
     const LoadedModule::Impl& module = module_->impl();
     ref.context = context_.get();
-    ref.type_id = module.type_id_of_func(func_index);
+    ref.type_id = module.type_of_func(func_index).id;
     ref.func_index = func_index;
     ref.code.store(module.func_table()[func_index].load(std::memory_order_acquire),
                    std::memory_order_relaxed);
@@ -195,7 +195,7 @@ void InstanceAccess::SetCode(InstanceContext* context, uint32_t func_index, cons
 Extern Instance::ExternOf(ExternKind kind, uint32_t index) {
   switch (kind) {
     case ExternKind::kFunc:
-      return FuncHandle(store_, FuncRefOf(index), module_->module().func_type(index));
+      return FuncHandle(store_, FuncRefOf(index), module_->impl().type_of_func(index));
     case ExternKind::kTable:
       return TableHandle(store_, *tables_[index]);
     case ExternKind::kMemory:

@@ -19,6 +19,7 @@
 
 #include "engine/abi/instance_context.h"
 #include "engine/runtime/extern_type.h"
+#include "engine/runtime/func_handle.h"  // IWYU pragma: export
 #include "engine/runtime/outcome.h"
 #include "engine/runtime/value.h"
 #include "engine/wasm/types.h"
@@ -35,39 +36,6 @@ class TableInstance;
 struct GlobalInstance {
   GlobalType type;
   Cell* cell = nullptr;
-};
-
-template <typename Signature>
-class TypedFunc;  // engine/runtime/typed_func.h
-
-// Spec: syntax-funcinst
-class FuncHandle {
- public:
-  FuncHandle(Store& store, FuncRef& ref, const FuncType& type)
-      : store_(&store), ref_(&ref), type_(&type) {}
-
-  const FuncType& type() const { return *type_; }
-
-  // Invokes it. `args` must match the parameters: kInvalidArgument says which doesn't. `results` is
-  // resized to the results and holds them if the outcome is ok; otherwise its content is
-  // unspecified. kFailedPrecondition: the store was abandoned by an interrupt.
-  // kResourceExhausted: the caller's stack is not its thread's own, and there is no other. May be called from inside a host function. Spec: exec-invocation
-  absl::StatusOr<Outcome<void>> Call(std::span<const Value> args,
-                                     std::vector<Value>& results) const;
-
-  // The same function for calls with C++ types: Typed<int32_t(int32_t, double)>().
-  // kInvalidArgument, naming both types: it is of another type.
-  template <typename Signature>
-  absl::StatusOr<TypedFunc<Signature>> Typed() const;
-
-  Value AsValue() const { return Value::OfFuncRef(ref_); }
-  Store& store() const { return *store_; }
-  FuncRef* ref() const { return ref_; }
-
- private:
-  Store* store_;
-  FuncRef* ref_;
-  const FuncType* type_;
 };
 
 // Spec: syntax-meminst

@@ -71,12 +71,16 @@ const Linker::Definition* Linker::Find(std::string_view module, std::string_view
   return found == definitions_.end() ? nullptr : &found->second;
 }
 
-absl::Status Linker::CheckImports(const LoadedModule& module) const {
+absl::StatusOr<std::vector<const Linker::Definition*>> Linker::Resolve(
+    const LoadedModule& module) const {
   const Module& wanted = module.module();
+  std::vector<const Definition*> found;
+  found.reserve(wanted.imports.size());
   std::string unknown;
   size_t unknown_count = 0;
   for (const Import& item : wanted.imports) {
-    if (Find(item.module, item.name) == nullptr && ++unknown_count <= kMaxUnknownImportsTold) {
+    found.push_back(Find(item.module, item.name));
+    if (found.back() == nullptr && ++unknown_count <= kMaxUnknownImportsTold) {
       StrAppend(&unknown, unknown.empty() ? "" : ", ", item.module, ".", item.name, " ",
                 ToString(ExternTypeOf(wanted, item.kind, item.index)));
     }
@@ -87,12 +91,19 @@ absl::Status Linker::CheckImports(const LoadedModule& module) const {
     }
     return absl::InvalidArgumentError(StrCat("unknown import ", unknown));
   }
-  for (const Import& item : wanted.imports) {
-    const Definition& definition = *Find(item.module, item.name);
+  WASMD_RETURN_IF_ERROR(CheckTypes(module, found));
+  return found;
+}
+
+absl::Status Linker::CheckTypes(const LoadedModule& module,
+                                std::span<const Definition* const> imports) {
+  const Module& wanted = module.module();
+  for (size_t i = 0; i < imports.size(); ++i) {
+    const Import& item = wanted.imports[i];
     const ExternType want = ExternTypeOf(wanted, item.kind, item.index);
-    const auto* host = std::get_if<HostDefinition>(&definition);
+    const auto* host = std::get_if<HostDefinition>(imports[i]);
     const ExternType have =
-        host != nullptr ? ExternType(host->type) : TypeOf(std::get<Extern>(definition));
+        host != nullptr ? ExternType(host->type) : TypeOf(std::get<Extern>(*imports[i]));
     if (!Matches(have, want)) {
       return absl::InvalidArgumentError(StrCat("incompatible import type of ", item.module, ".",
                                                item.name, ": the module wants ", ToString(want),
@@ -100,6 +111,10 @@ absl::Status Linker::CheckImports(const LoadedModule& module) const {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Linker::CheckImports(const LoadedModule& module) const {
+  return Resolve(module).status();
 }
 
 // Builds one instance.
@@ -114,14 +129,15 @@ class Instantiator {
         owned_instance_(new Instance(store, std::move(module))),
         instance_(owned_instance_.get()) {}
 
-  absl::Status Build(const Linker& linker);
+  // `imports`: what each is linked to, of the right type.
+  absl::Status Build(std::span<const Linker::Definition* const> imports);
   // Hands everything to the store, then runs active segments and the start function. Spec:
   // exec-instantiation
   absl::StatusOr<Instantiation> Run();
 
  private:
   absl::Status AllocateContext();
-  absl::Status LinkImports(const Linker& linker);
+  absl::Status LinkImports(std::span<const Linker::Definition* const> imports);
   void LinkFunc(const Linker::Definition& definition);
   absl::Status MakeTables();
   absl::Status MakeMemories();
@@ -185,9 +201,10 @@ void Instantiator::LinkFunc(const Linker::Definition& definition) {
   instance_->imported_funcs_.push_back(ref);
 }
 
-absl::Status Instantiator::LinkImports(const Linker& linker) {
-  for (const Import& item : module_.imports) {
-    const Linker::Definition& definition = *linker.Find(item.module, item.name);
+absl::Status Instantiator::LinkImports(std::span<const Linker::Definition* const> imports) {
+  for (size_t i = 0; i < imports.size(); ++i) {
+    const Import& item = module_.imports[i];
+    const Linker::Definition& definition = *imports[i];
     if (const auto* value = std::get_if<Extern>(&definition)) {
       const Store& owner =
           std::visit([](const auto& handle) -> const Store& { return handle.store(); }, *value);
@@ -289,13 +306,13 @@ void Instantiator::MakeElems() {
   instance_->data_dropped_.resize(module_.datas.size());
 }
 
-absl::Status Instantiator::Build(const Linker& linker) {
+absl::Status Instantiator::Build(std::span<const Linker::Definition* const> imports) {
   if (impl_.instances.size() >= impl_.options.instances) {
     return absl::ResourceExhaustedError(
         StrCat("the store has ", impl_.options.instances, " instances, its limit"));
   }
   WASMD_RETURN_IF_ERROR(AllocateContext());
-  WASMD_RETURN_IF_ERROR(LinkImports(linker));
+  WASMD_RETURN_IF_ERROR(LinkImports(imports));
   WASMD_RETURN_IF_ERROR(MakeTables());
   WASMD_RETURN_IF_ERROR(MakeMemories());
   MakeGlobals();
@@ -354,9 +371,8 @@ absl::StatusOr<Instantiation> Instantiator::Run() {
   }
   if (module_.start.has_value()) {
     const FuncHandle start(store_, instance->FuncRefOf(*module_.start),
-                           module_.func_type(*module_.start));
-    std::vector<Value> no_results;
-    WASMD_ASSIGN_OR_RETURN(Outcome<void> outcome, start.Call({}, no_results));
+                           code_.type_of_func(*module_.start));
+    WASMD_ASSIGN_OR_RETURN(Outcome<void> outcome, start.Call({}, {}));
     if (!outcome.ok()) {
       return Instantiation{nullptr, std::move(outcome)};
     }
@@ -366,14 +382,37 @@ absl::StatusOr<Instantiation> Instantiator::Run() {
 
 absl::StatusOr<Instantiation> Linker::Instantiate(Store& store,
                                                   std::shared_ptr<LoadedModule> module) const {
+  WASMD_ASSIGN_OR_RETURN(const std::vector<const Definition*> imports, Resolve(*module));
+  return Instantiate(store, std::move(module), std::span<const Definition* const>(imports));
+}
+
+absl::StatusOr<Instantiation> Linker::Instantiate(Store& store,
+                                                  std::shared_ptr<LoadedModule> module,
+                                                  std::span<const Extern> imports) {
+  if (const size_t wanted = module->module().imports.size(); imports.size() != wanted) {
+    return absl::InvalidArgumentError(
+        StrCat("the module wants ", wanted, " imports and gets ", imports.size()));
+  }
+  const std::vector<Definition> definitions(imports.begin(), imports.end());
+  std::vector<const Definition*> found;
+  found.reserve(definitions.size());
+  for (const Definition& definition : definitions) {
+    found.push_back(&definition);
+  }
+  WASMD_RETURN_IF_ERROR(CheckTypes(*module, found));
+  return Instantiate(store, std::move(module), std::span<const Definition* const>(found));
+}
+
+absl::StatusOr<Instantiation> Linker::Instantiate(Store& store,
+                                                  std::shared_ptr<LoadedModule> module,
+                                                  std::span<const Definition* const> imports) {
   WASMD_CHECK(&module->impl().env() == store.impl().env.get(),
               "a module and a store of one engine");
   if (store.is_abandoned()) {
     return absl::FailedPreconditionError("the store was abandoned when its guest was interrupted");
   }
-  WASMD_RETURN_IF_ERROR(CheckImports(*module));
   Instantiator instantiator(store, std::move(module));
-  WASMD_RETURN_IF_ERROR(instantiator.Build(*this));
+  WASMD_RETURN_IF_ERROR(instantiator.Build(imports));
   return instantiator.Run();
 }
 

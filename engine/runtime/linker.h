@@ -7,10 +7,12 @@
 #define WASMD_ENGINE_RUNTIME_LINKER_H_
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -53,6 +55,11 @@ class Linker {
   // system's; kFailedPrecondition as FuncHandle::Call. Spec: exec-instantiation
   absl::StatusOr<Instantiation> Instantiate(Store& store,
                                             std::shared_ptr<LoadedModule> module) const;
+  // The same with the module's imports in their order, whatever their names: `imports` are all of
+  // them. kInvalidArgument: fewer or more, one of another type, or one of another store.
+  static absl::StatusOr<Instantiation> Instantiate(Store& store,
+                                                   std::shared_ptr<LoadedModule> module,
+                                                   std::span<const Extern> imports);
 
  private:
   friend class Instantiator;
@@ -62,6 +69,13 @@ class Linker {
   };
   using Definition = std::variant<HostDefinition, Extern>;
   const Definition* Find(std::string_view module, std::string_view name) const;
+  // What each import is linked to. Errors as CheckImports.
+  absl::StatusOr<std::vector<const Definition*>> Resolve(const LoadedModule& module) const;
+  static absl::Status CheckTypes(const LoadedModule& module,
+                                 std::span<const Definition* const> imports);
+  static absl::StatusOr<Instantiation> Instantiate(Store& store,
+                                                   std::shared_ptr<LoadedModule> module,
+                                                   std::span<const Definition* const> imports);
 
   absl::flat_hash_map<std::pair<std::string, std::string>, Definition> definitions_;
 };

@@ -88,9 +88,11 @@ LoadedModule::Impl::Impl(std::shared_ptr<RuntimeEnv> env,
       layout_(module_),
       func_table_(new std::atomic<const void*>[module_.funcs.size()]),
       code_(env_->arena(), env_->quota(), this) {
+  types_.reserve(module_.types.size());
   type_ids_.reserve(module_.types.size());
   for (const FuncType& type : module_.types) {
-    type_ids_.push_back(env_->types().Acquire(type));
+    types_.push_back(&env_->types().Acquire(type));
+    type_ids_.push_back(types_.back()->id);
   }
   exports_.reserve(module_.exports.size());
   for (const Export& item : module_.exports) {
@@ -107,8 +109,8 @@ LoadedModule::Impl::Impl(std::shared_ptr<RuntimeEnv> env,
 }
 
 LoadedModule::Impl::~Impl() {
-  for (const uint32_t id : type_ids_) {
-    env_->types().Release(id);
+  for (const RegisteredType* type : types_) {
+    env_->types().Release(*type);
   }
 }
 

@@ -42,8 +42,8 @@ class LoadedModule::Impl {
   const ContextLayout& layout() const { return layout_; }
   const std::atomic<const void*>* func_table() const { return func_table_.get(); }
   const std::vector<uint32_t>& type_ids() const { return type_ids_; }
-  uint32_t type_id_of_func(uint32_t func_index) const {
-    return type_ids_[module_.funcs[func_index].type_index];
+  const RegisteredType& type_of_func(uint32_t func_index) const {
+    return *types_[module_.funcs[func_index].type_index];
   }
   RuntimeEnv& env() const { return *env_; }
   // By memory index, made by the first who asks. Null: that memory has none. See
@@ -66,7 +66,8 @@ class LoadedModule::Impl {
   const Module module_;
   const Tier tier_;
   const ContextLayout layout_;
-  std::vector<uint32_t> type_ids_;
+  std::vector<const RegisteredType*> types_;  // By type index.
+  std::vector<uint32_t> type_ids_;            // Theirs.
   absl::flat_hash_map<std::string_view, const Export*> exports_;
   absl::flat_hash_map<uint32_t, std::string_view> export_of_func_;
   std::unique_ptr<std::atomic<const void*>[]> func_table_;

@@ -8,16 +8,22 @@
 namespace wasmd::engine {
 
 RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-                       CompilerFactory compilers_in)
-    : arena_(arena), quota_(code_bytes), watchdog_(std::move(watchdog)), compilers_(compilers_in) {}
+                       CompilerFactory compilers_in, CallStubCompiler call_stubs)
+    : arena_(arena),
+      quota_(code_bytes),
+      call_stub_code_(arena_, quota_),
+      types_(call_stub_code_, call_stubs),
+      watchdog_(std::move(watchdog)),
+      compilers_(compilers_in) {}
 
 absl::StatusOr<std::shared_ptr<RuntimeEnv>> RuntimeEnv::Create(uint64_t code_bytes,
-                                                               CompilerFactory compilers) {
+                                                               CompilerFactory compilers,
+                                                               CallStubCompiler call_stubs) {
   WASMD_ASSIGN_OR_RETURN(CodeArena * arena, CodeArena::Get());
   WASMD_RETURN_IF_ERROR(InstallSignalActions());
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<Watchdog> watchdog, Watchdog::Start());
   return std::shared_ptr<RuntimeEnv>(
-      new RuntimeEnv(*arena, code_bytes, std::move(watchdog), compilers));
+      new RuntimeEnv(*arena, code_bytes, std::move(watchdog), compilers, call_stubs));
 }
 
 }  // namespace wasmd::engine

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "engine/code/call_stub_code.h"
 #include "engine/code/code_arena.h"
 #include "engine/code/module_code.h"
 #include "engine/compile/compiler.h"
@@ -24,7 +25,8 @@ class RuntimeEnv {
   // Installs the signal actions and makes the code arena where that has not been done in this
   // process.
   static absl::StatusOr<std::shared_ptr<RuntimeEnv>> Create(uint64_t code_bytes,
-                                                            CompilerFactory compilers);
+                                                            CompilerFactory compilers,
+                                                            CallStubCompiler call_stubs);
   RuntimeEnv(const RuntimeEnv&) = delete;
   RuntimeEnv& operator=(const RuntimeEnv&) = delete;
   // Ends the watchdog's thread here: what is watched holds the watchdog too, and its last holder
@@ -40,9 +42,10 @@ class RuntimeEnv {
 
  private:
   RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-             CompilerFactory compilers);
+             CompilerFactory compilers, CallStubCompiler call_stubs);
   CodeArena& arena_;
   CodeQuota quota_;
+  CallStubCode call_stub_code_;
   TypeRegistry types_;
   MemorySlots memory_slots_;
   const std::shared_ptr<Watchdog>

@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
+#include "engine/base/status_macros.h"
 
 namespace wasmd::engine {
 
@@ -13,11 +14,12 @@ size_t TypeRegistry::HashType::operator()(const FuncType* type) const {
   return absl::HashOf(type->params, type->results);
 }
 
-uint32_t TypeRegistry::Acquire(const FuncType& type) {
+const RegisteredType& TypeRegistry::Acquire(const FuncType& type) {
   const MutexLock lock(mutex_);
   if (const auto found = ids_.find(&type); found != ids_.end()) {
-    ++entries_[found->second - 1].holds;
-    return found->second;
+    Entry& entry = entries_[found->second - 1];
+    ++entry.holds;
+    return *entry.type;
   }
   uint32_t id = 0;
   if (free_ids_.empty()) {
@@ -28,27 +30,49 @@ uint32_t TypeRegistry::Acquire(const FuncType& type) {
     free_ids_.pop_back();
   }
   Entry& entry = entries_[id - 1];
-  entry.type = std::make_unique<const FuncType>(type);
+  entry.type = std::make_unique<RegisteredType>();
+  entry.type->param_count = type.params.size();
+  entry.type->result_count = type.results.size();
+  entry.type->id = id;
+  entry.type->type = type;
   entry.holds = 1;
-  ids_.emplace(entry.type.get(), id);
-  return id;
+  ids_.emplace(&entry.type->type, id);
+  return *entry.type;
 }
 
-void TypeRegistry::Release(uint32_t id) {
+void TypeRegistry::Release(const RegisteredType& type) {
+  const uint32_t id = type.id;
   const MutexLock lock(mutex_);
   Entry& entry = entries_[id - 1];
   WASMD_CHECK(entry.holds > 0);
   if (--entry.holds == 0) {
-    ids_.erase(entry.type.get());
+    ids_.erase(&entry.type->type);
+    if (const void* stub = entry.type->call_stub.load(std::memory_order_relaxed)) {
+      stubs_.Remove(stub);
+    }
     entry.type.reset();
     free_ids_.push_back(id);
   }
 }
 
-const FuncType& TypeRegistry::TypeOf(uint32_t id) const {
+const RegisteredType& TypeRegistry::TypeOf(uint32_t id) const {
   const MutexLock lock(mutex_);
   WASMD_CHECK(id != 0 && id <= entries_.size() && entries_[id - 1].holds > 0);
   return *entries_[id - 1].type;
+}
+
+absl::StatusOr<const void*> TypeRegistry::EnsureCallStub(const RegisteredType& type) {
+  const MutexLock lock(mutex_);
+  RegisteredType& entry = *entries_[type.id - 1].type;
+  if (const void* stub = entry.call_stub.load(std::memory_order_relaxed)) {
+    return stub;
+  }
+  std::vector<uint8_t> code;
+  WASMD_RETURN_IF_ERROR(compile_(entry.type, code));
+  WASMD_ASSIGN_OR_RETURN(const void* stub, stubs_.Add(code));
+  // Pairs with the acquire of callers on other threads.
+  entry.call_stub.store(stub, std::memory_order_release);
+  return stub;
 }
 
 }  // namespace wasmd::engine

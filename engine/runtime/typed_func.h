@@ -257,7 +257,6 @@ class TypedFunc<R(Args...)> {
     EntryFrame frame;
     frame.code = ref_->code.load(std::memory_order_acquire);
     frame.context = ref_->context;
-    frame.store = &store;
     for (uint32_t i = 0; i < kGeneralParams; ++i) {
       frame.general[i] = registers.general[i];
     }
@@ -284,8 +283,8 @@ class TypedFunc<R(Args...)> {
 
 template <typename Signature>
 absl::StatusOr<TypedFunc<Signature>> FuncHandle::Typed() const {
-  if (FuncType wanted = TypedFunc<Signature>::type(); wanted != *type_) {
-    return typed_func_internal::WrongType(*type_, wanted);
+  if (FuncType wanted = TypedFunc<Signature>::type(); wanted != type()) {
+    return typed_func_internal::WrongType(type(), wanted);
   }
   return TypedFunc<Signature>(*store_, *ref_);
 }

@@ -8,9 +8,11 @@
 
 #include <bit>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "engine/abi/call_stub.h"
 #include "engine/wasm/types.h"
 
 namespace wasmd::engine {
@@ -54,6 +56,9 @@ struct Value {
   // Same type and same bits: NaNs with equal payloads are equal, +0 and -0 are not.
   friend constexpr bool operator==(const Value&, const Value&) = default;
 };
+static_assert(sizeof(Value) == kStubValueBytes && sizeof(ValType) == 4);
+static_assert(offsetof(Value, type) == kStubValueType && offsetof(Value, bits) == kStubValueBits);
+static_assert(offsetof(Value, hi) == kStubValueBits + 8);
 
 // "i32:7", "f64:0.5", "externref:null", "funcref:0x…", for messages and tests.
 std::string ToString(const Value& value);

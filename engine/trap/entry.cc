@@ -154,7 +154,7 @@ struct WasmFrame {
   uint64_t return_address;
 };
 
-// Calls visit(return address) for each caller that is generated code, innermost first. Returns
+// Calls visit(return address) for each caller that is a function of wasm, innermost first. Returns
 // where the entry's return address stands. The chain is our own compilers', but a bug in one must
 // not send us through all of memory: every frame lies above the one before, and what stands behind
 // the last return address is an entry's instruction.
@@ -164,10 +164,12 @@ __attribute__((no_sanitize("address"))) const uint64_t* WalkFrames(uint64_t fram
   while (true) {
     WASMD_CHECK(frame_pointer > below && frame_pointer % 8 == 0, "frames of wasm ascend");
     const auto* frame = reinterpret_cast<const WasmFrame*>(frame_pointer);
-    if (CodeOwner(frame->return_address) == nullptr) {
+    if (!IsGeneratedCode(frame->return_address)) {
       return &frame->return_address;
     }
-    visit(frame->return_address);
+    if (CodeOwner(frame->return_address) != nullptr) {
+      visit(frame->return_address);
+    }
     below = frame_pointer;
     frame_pointer = frame->caller;
   }
@@ -183,7 +185,7 @@ __attribute__((no_sanitize("address"))) const uint64_t* wasmd_record_trap(
     uint32_t trap_code, uint64_t pc, uint64_t frame_pointer, ExitKind kind, uint64_t detail,
     const uint64_t* pc_slot) {
   // A stub that the entry has called itself raises as if the entry had.
-  const bool is_entrys = kind == ExitKind::kRaise && CodeOwner(pc) == nullptr;
+  const bool is_entrys = kind == ExitKind::kRaise && !IsGeneratedCode(pc);
   const auto lowest = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
   // Whose record it is stands behind the last frame, so they wait here.
   uint64_t callers[kMaxBacktraceFrames];

@@ -95,8 +95,9 @@ WASMD_SIGNAL_CONTEXT void CallPrevious(const struct sigaction& previous, int sig
 WASMD_SIGNAL_CONTEXT void wasmd_fault_handler(int signal, siginfo_t* info, void* context) {
   auto* const machine = static_cast<ucontext_t*>(context);
   const auto pc = static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP]);
-  // si_code: one that a process sent is not the guest's, whatever it interrupts. An instruction
-  // that may fault has its function's frame set up.
+  // si_code: one that a process sent is not the guest's, whatever it interrupts. Nor is a call
+  // stub's, which touches what its caller has pointed at. An instruction that may fault has its
+  // function's frame set up.
   if (info->si_code > 0 && CodeOwner(pc) != nullptr) {
     LeaveWasm(machine, TrapCode::kMemoryOutOfBounds, ExitKind::kFault,
               reinterpret_cast<uint64_t>(info->si_addr));
@@ -114,7 +115,7 @@ WASMD_SIGNAL_CONTEXT void wasmd_interrupt_handler(int signal, siginfo_t* info, v
     return;
   }
   auto* const machine = static_cast<ucontext_t*>(context);
-  if (CodeOwner(static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP])) == nullptr) {
+  if (!IsGeneratedCode(static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP]))) {
     return;  // In host code: the host thunk looks when it returns to wasm.
   }
   // On its stack the store is the innermost activation's or an outer one's, whose host function

@@ -296,6 +296,7 @@ class Script {
       }
       args.push_back(*value);
     }
+    results.assign(func->type().results.size(), Value());
     absl::StatusOr<Outcome<void>> called = func->Call(args, results);
     if (!called.ok()) {
       return std::string(called.status().message());

@@ -130,7 +130,7 @@ int main(int argc, char** argv) {
   for (size_t i = 0; i < texts.size() && i < func->type().params.size(); ++i) {
     args.push_back(Parse(func->type().params[i], texts[i]));
   }
-  std::vector<Value> results;
+  std::vector<Value> results(func->type().results.size());
   const auto begin = std::chrono::steady_clock::now();
   for (uint64_t i = 0; i < repeat; ++i) {
     const auto outcome = func->Call(args, results);

@@ -75,6 +75,7 @@ void PrintTo(const Invoked& invoked, std::ostream* out) {
 
 Invoked Invoke(const FuncHandle& func, const std::vector<Value>& args) {
   Invoked invoked;
+  invoked.values.resize(func.type().results.size());
   absl::StatusOr<Outcome<void>> outcome = func.Call(args, invoked.values);
   if (!outcome.ok()) {
     invoked.status = outcome.status();

@@ -126,7 +126,7 @@ int Main() {
   all.push_back({"untyped_add",
                  kCalls,
                  [&](int calls) {
-                   std::vector<Value> results;
+                   Value results[1];
                    for (int i = 0; i < calls; ++i) {
                      const Value args[] = {Value::I32(i), Value::I32(3)};
                      const auto outcome = untyped_add.Call(args, results);

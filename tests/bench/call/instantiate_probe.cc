@@ -69,7 +69,6 @@ double InstantiateNs(const Engine& engine, const Linker& linker,
 
 double StoreCallDropNs(const Engine& engine, const Linker& linker,
                        const std::shared_ptr<LoadedModule>& module) {
-  std::vector<Value> results;
   const Clock::time_point start = Clock::now();
   for (int i = 0; i < kBatch; ++i) {
     Store store(engine.runtime());
@@ -77,7 +76,7 @@ double StoreCallDropNs(const Engine& engine, const Linker& linker,
     if (!first.ok()) {
       Die(first.status().ToString());
     }
-    const absl::StatusOr<Outcome<void>> outcome = first->Call({}, results);
+    const absl::StatusOr<Outcome<void>> outcome = first->Call({}, {});
     if (!outcome.ok() || !outcome->ok()) {
       Die("the first call failed");
     }

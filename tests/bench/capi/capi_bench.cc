@@ -81,7 +81,7 @@ void BenchEngine(benchmark::State& state, const char* name, int32_t second, bool
   absl::StatusOr<Instantiation> made = linker.Instantiate(store, *module);
   const FuncHandle func = *made->instance->Func(name);
   const std::array args = {Value::I32(40), Value::I32(second)};
-  std::vector<Value> results;
+  std::array<Value, 1> results;
   for (auto _ : state) {  // NOLINT(clang-analyzer-deadcode.DeadStores)
     const absl::StatusOr<Outcome<void>> outcome = func.Call(args, results);
     if (!outcome.ok() || outcome->ok() == must_trap) {

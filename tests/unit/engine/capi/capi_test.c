@@ -837,17 +837,31 @@ static void TestInstances(void) {
   MustTrap(InstantiateTrap(store, "(module (import \"a\" \"b\" (memory 1)))", &imports),
            "incompatible");
 
-  // One name imported twice.
+  // Imports go by their place: one name may stand for two functions, and even for two kinds.
   const char twice[] =
-      "(module (import \"a\" \"b\" (func (param i32) (result i32)))"
-      " (import \"a\" \"b\" (func (param i32) (result i32))))";
+      "(module (import \"a\" \"b\" (func $first (param i32) (result i32)))"
+      " (import \"a\" \"b\" (func $second (param i32) (result i32)))"
+      " (export \"first\" (func $first)) (export \"second\" (func $second)))";
   wasm_extern_vec_t exports;
-  data[1] = data[0];
-  MustInstantiate(store, twice, &imports, &exports);
-  CHECK(exports.size == 0);
-  wasm_extern_vec_delete(&exports);
   data[1] = wasm_func_as_extern(second);
-  MustTrap(InstantiateTrap(store, twice, &imports), "stands twice");
+  MustInstantiate(store, twice, &imports, &exports);
+  CHECK(exports.size == 2 && exports.data[0] == data[0] && exports.data[1] == data[1]);
+  wasm_extern_vec_delete(&exports);
+  const wasm_limits_t limits = {1, wasm_limits_max_default};
+  wasm_memorytype_t* const memory_type = wasm_memorytype_new(&limits);
+  wasm_memory_t* const memory = wasm_memory_new(store, memory_type);
+  wasm_memorytype_delete(memory_type);
+  const char kinds[] =
+      "(module (import \"a\" \"b\" (func (param i32) (result i32))) (import \"a\" \"b\" (memory "
+      "1)))";
+  data[1] = wasm_memory_as_extern(memory);
+  MustInstantiate(store, kinds, &imports, &exports);
+  wasm_extern_vec_delete(&exports);
+  data[1] = data[0];
+  data[0] = wasm_memory_as_extern(memory);
+  MustTrap(InstantiateTrap(store, kinds, &imports), "incompatible");
+  data[0] = data[1];
+  wasm_memory_delete(memory);
 
   // An imported function that is exported again is the same function.
   MustInstantiate(

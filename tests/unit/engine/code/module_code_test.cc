@@ -95,10 +95,11 @@ TEST_F(ModuleCodeTest, TheArenaEnds) {
   ModuleCode code(arena(), unlimited, nullptr);
   ModuleCode other(arena(), unlimited, nullptr);
   ASSERT_TRUE(other.Append(0, std::vector<uint8_t>(1), {}).ok());
-  EXPECT_EQ(arena().Take(kCodeChunks, code).status().code(), absl::StatusCode::kResourceExhausted);
-  const auto most = arena().Take(kCodeChunks / 2, code);
+  EXPECT_EQ(arena().Take(kCodeChunks, ChunkOwnerOf(code)).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  const auto most = arena().Take(kCodeChunks / 2, ChunkOwnerOf(code));
   ASSERT_TRUE(most.ok());
-  EXPECT_EQ(arena().Take(kCodeChunks / 2, code).status().code(),
+  EXPECT_EQ(arena().Take(kCodeChunks / 2, ChunkOwnerOf(code)).status().code(),
             absl::StatusCode::kResourceExhausted);
   arena().Free(*most);
 }

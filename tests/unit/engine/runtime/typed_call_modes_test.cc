@@ -37,7 +37,7 @@ class Clobbering {
     ref_.context = wrapped_.ref()->context;
     ref_.type_id = wrapped_.ref()->type_id;
   }
-  FuncHandle func() { return {wrapped_.store(), ref_, wrapped_.type()}; }
+  FuncHandle func() { return {wrapped_.store(), ref_, wrapped_.registered_type()}; }
 
  private:
   FuncHandle wrapped_;

@@ -34,8 +34,7 @@ inline absl::StatusOr<Outcome<void>> RunProgram(
     return std::move(made.outcome);
   }
   WASMD_ASSIGN_OR_RETURN(const FuncHandle start, made.instance->Func("_start"));
-  std::vector<Value> results;
-  return start.Call({}, results);
+  return start.Call({}, {});
 }
 
 }  // namespace wasmd::engine
