@@ -8,9 +8,9 @@
 //   Store store((*engine)->runtime());
 //   absl::StatusOr<Instantiation> made = linker.Instantiate(store, *module);
 //   absl::StatusOr<FuncHandle> add = made->instance->Func("add");
-//   std::vector<Value> results;
-//   absl::StatusOr<Outcome<void>> outcome = add->Call(std::array{Value::I32(1), Value::I32(2)},
-//   results);
+//   std::array args = {Value::I32(1), Value::I32(2)};
+//   std::array<Value, 1> sum;
+//   absl::StatusOr<Outcome<void>> outcome = add->Call(args, sum);
 //
 // Four kinds of results, never mixed: absl::Status for bad input and environment, Outcome for what
 // the guest did, aborts for our bugs, and nothing throws.
@@ -33,6 +33,7 @@
 
 #include "engine/compile/compiler.h"       // IWYU pragma: export
 #include "engine/runtime/extern_type.h"    // IWYU pragma: export
+#include "engine/runtime/func_handle.h"    // IWYU pragma: export
 #include "engine/runtime/host_func.h"      // IWYU pragma: export
 #include "engine/runtime/instance.h"       // IWYU pragma: export
 #include "engine/runtime/interrupt.h"      // IWYU pragma: export
@@ -46,8 +47,8 @@
 namespace wasmd::engine {
 
 struct EngineOptions {
-  // Machine code of all this engine's modules together; at most kCodeArenaBytes, which the
-  // process's engines share.
+  // Machine code of all this engine's modules together, and of the stubs of untyped calls (64 KiB,
+  // rarely more); at most kCodeArenaBytes, which the process's engines share.
   uint64_t code_bytes = uint64_t{1} << 30;
 };
 

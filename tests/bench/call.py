@@ -5,9 +5,10 @@
 
 Engines take turns, round by round; in each round a program takes 10 samples of a figure. The minimum is that of
 all rounds (X_ns), the median the median of the rounds' medians (X_median_ns).
-  wasmd      bin/bench/call_probe and bin/bench/instantiate_probe, which say what they measure
+  wasmd      bin/bench/call_probe, capi_probe and instantiate_probe, which say what they measure
   wasmtime   its Rust crate, fat LTO, pooling allocator with resident pages kept
              (tests/bench/call/wasmtime_peer)
+             and, for wasm.h, its shared library of PyPI, called by the same capi_probe as ours
   Node       from JavaScript, after warm-up
 
   instantiate       a module of 1,000 functions and 64 KiB of active data, no imports, in a store that
@@ -42,6 +43,7 @@ ROWS = [
     ("host → wasm, typed: nop", "typed_nop", "wasmtime_typed_nop", "node_typed_nop", 2.0, "native_indirect_nop"),
     ("host → wasm, typed: add", "typed_add", "wasmtime_typed_add", "node_typed_add", 2.0, "native_indirect_add"),
     ("host → wasm, untyped: add", "untyped_add", "wasmtime_untyped_add", None, 5.0, "native_indirect_add"),
+    ("host → wasm, by wasm.h: add", "capi_add", "wasmtime_capi_add", None, None, None),
     ("wasm → host: nop", "wasm_to_host_nop", "wasmtime_to_host_nop", None, 1.5, "native_indirect_nop"),
     ("trap by a branch", "trap_branch", "wasmtime_trap_branch", "node_trap", 30.0, "ns"),
     ("signal, bare", "bare_signal", None, None, None, None),
@@ -59,6 +61,13 @@ def run(command: list[object]) -> dict[str, float]:
     return json.loads(outcome.stdout)
 
 
+def wasmtime_library() -> pathlib.Path:
+    found = sorted((cache_dir() / "peers/venv").glob("lib/python3*/site-packages/wasmtime/linux-*/_libwasmtime.so"))
+    if not found:
+        die("wasmtime's library is missing")
+    return found[-1]
+
+
 def merge(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {
         key: (statistics.median if key.endswith("_median_ns") else min)([figures[key] for figures in rounds]) for key in rounds[0]
@@ -70,7 +79,7 @@ def main() -> None:
     parts = options.only or ["calls", "instances"]
     if unknown := set(parts) - {"calls", "instances"}:
         die(f"no part {', '.join(sorted(unknown))}; there are calls and instances")
-    fetch("wasmtime_peer", "node")
+    fetch("wasmtime_peer", "wasmtime_library", "node")
     with tempfile.TemporaryDirectory() as scratch:
         call = pathlib.Path(scratch, "call.wasm")
         call.write_bytes(call_module())
@@ -83,7 +92,10 @@ def main() -> None:
             commands.append([node_binary(), ROOT / "tests/bench/node_call.mjs", call, SAMPLES])
         if not options.peers_only:
             if "calls" in parts:
-                commands.append([build_dir(options, "bin/bench/call_probe") / "bin/bench/call_probe"])
+                build = build_dir(options, "bin/bench/call_probe", "bin/bench/capi_probe", "lib/libwasmd.so")
+                commands.append([build / "bin/bench/call_probe"])
+                commands.append([build / "bin/bench/capi_probe", build / "lib/libwasmd.so", "", SAMPLES])
+                commands.append([build / "bin/bench/capi_probe", wasmtime_library(), "wasmtime_", SAMPLES])
             if "instances" in parts:
                 probe = build_dir(options, "bin/bench/instantiate_probe") / "bin/bench/instantiate_probe"
                 commands.append([probe, instantiate, SAMPLES])

@@ -164,8 +164,9 @@ TEST_P(LazyCompileTest, ModulesComeAndGoWhileOthersRunAndTrap) {
 }
 
 TEST_P(LazyCompileTest, CodeMemorySpentIsATrapWithItsMessage) {
-  // One chunk of 64 KiB for the whole engine, and functions that need more together.
-  auto engine = Engine::Create({.code_bytes = 64 << 10});
+  // A chunk of 64 KiB for the stubs of untyped calls, one for the module, and functions that need
+  // more together.
+  auto engine = Engine::Create({.code_bytes = 128 << 10});
   ASSERT_TRUE(engine.ok());
   std::string wat = "(module (memory 1)";
   for (int i = 0; i < 40; ++i) {
@@ -181,6 +182,9 @@ TEST_P(LazyCompileTest, CodeMemorySpentIsATrapWithItsMessage) {
   const auto module = (*engine)->Load(std::vector<std::byte>(span.begin(), span.end()), {});
   ASSERT_TRUE(module.ok());
   Store store((*engine)->runtime());
+  const FuncHandle nothing = store.CreateFunc(
+      {}, [](HostContext&, std::span<const Value>, std::span<Value>) { return HostResult::Ok(); });
+  ASSERT_THAT(Invoke(nothing), Returns({})) << "makes the stub";
   const auto made = Linker().Instantiate(store, *module);
   ASSERT_TRUE(made.ok());
   int failed = 0;

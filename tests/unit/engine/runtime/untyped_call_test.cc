@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/code/code_map.h"
+#include "engine/trap/handler_inside.h"
 #include "tests/support/test_instance.h"
 
 namespace {
@@ -366,6 +367,8 @@ TEST_P(UntypedCallTest, AnInterruptAtEveryInstruction) {
   struct sigaction before = {};
   step.sa_sigaction = CountStep;
   step.sa_flags = SA_SIGINFO;
+  sigemptyset(&step.sa_mask);
+  sigaddset(&step.sa_mask, kInterruptSignal);  // It comes when the handler has ended.
   ASSERT_EQ(sigaction(SIGTRAP, &step, &before), 0);
   const auto module = LoadWat(R"((module
       (func (export "f") (param i32 i32 i32 i32 i32 i32 f32) (result i32 f32 i32 i32)
