@@ -132,8 +132,14 @@ class CallStubCompiler {
       return;
     }
     asm_.Load(Kind::kI64, kResultsReg, Mem::Frame(-8));
-    asm_.Load(Kind::kI64, kStoreReg, Mem::Frame(-16));
     LocationAssigner results = LocationAssigner::Results();
+    for (const ValType result : type.results) {
+      results.Next(result);
+    }
+    if (results.overflow_cells() != 0) {
+      asm_.Load(Kind::kI64, kStoreReg, Mem::Frame(-16));
+    }
+    results = LocationAssigner::Results();
     for (size_t i = 0; i < type.results.size(); ++i) {
       const ValType result = type.results[i];
       const ValueLocation at = results.Next(result);
