@@ -5,10 +5,12 @@
 namespace wasmd::engine {
 
 int64_t WASMD_MODE(const TypedFunc<int32_t(int32_t, int32_t)>& div,
-                   const TypedFunc<double(double, float, int64_t)>& mix, int32_t rounds);
+                   const TypedFunc<double(double, float, int64_t)>& mix,
+                   const FuncHandle& untyped_div, int32_t rounds);
 
 int64_t WASMD_MODE(const TypedFunc<int32_t(int32_t, int32_t)>& div,
-                   const TypedFunc<double(double, float, int64_t)>& mix, int32_t rounds) {
+                   const TypedFunc<double(double, float, int64_t)>& mix,
+                   const FuncHandle& untyped_div, int32_t rounds) {
   int64_t a = 1;
   int64_t b = 2;
   int64_t c = 3;
@@ -27,6 +29,18 @@ int64_t WASMD_MODE(const TypedFunc<int32_t(int32_t, int32_t)>& div,
     if (!third.ok() || by_zero.trap() == nullptr || !mixed.ok() ||
         by_zero.trap()->code != TrapCode::kDivideByZero ||
         *mixed != x + 0.5 + static_cast<double>(a)) {
+      return -1;
+    }
+    const Value args[] = {Value::I32(i), Value::I32(3)};
+    const Value bad_args[] = {Value::I32(i), Value::I32(0)};
+    Value result[1];
+    if (const auto outcome = untyped_div.Call(args, result);
+        !outcome.ok() || !outcome->ok() || result[0] != Value::I32(*third)) {
+      return -1;
+    }
+    if (const auto outcome = untyped_div.Call(bad_args, result);
+        !outcome.ok() || outcome->trap() == nullptr ||
+        outcome->trap()->code != TrapCode::kDivideByZero) {
       return -1;
     }
     a += 1;

@@ -8,12 +8,12 @@
 
 namespace wasmd::engine {
 
-// Calls `div` with each of 1 … rounds divided by 3 and by 0, and `mix` between, with locals alive
-// in every kind of register. Returns what the same sums in C++ give, or -1 where they differ or a
-// trap is missing.
+// Calls `div`, typed and untyped, with each of 1 … rounds divided by 3 and by 0, and `mix` between,
+// with locals alive in every kind of register. Returns what the same sums in C++ give, or -1 where
+// they differ or a trap is missing.
 using CallInMode = int64_t (*)(const TypedFunc<int32_t(int32_t, int32_t)>& div,
                                const TypedFunc<double(double, float, int64_t)>& mix,
-                               int32_t rounds);
+                               const FuncHandle& untyped_div, int32_t rounds);
 
 }  // namespace wasmd::engine
 

@@ -8,9 +8,10 @@
 
 namespace wasmd::engine {
 
-#define MODE(name)                                              \
-  int64_t name(const TypedFunc<int32_t(int32_t, int32_t)>& div, \
-               const TypedFunc<double(double, float, int64_t)>& mix, int32_t rounds);
+#define MODE(name)                                                   \
+  int64_t name(const TypedFunc<int32_t(int32_t, int32_t)>& div,      \
+               const TypedFunc<double(double, float, int64_t)>& mix, \
+               const FuncHandle& untyped_div, int32_t rounds);
 WASMD_MODES
 #undef MODE
 
@@ -61,7 +62,7 @@ TEST(TypedCallModesTest, CallsAndTraps) {
   for (int32_t i = 1; i <= kRounds; ++i) {
     sum += i / 3;
   }
-#define MODE(name) EXPECT_EQ(name(*div, *mix, kRounds), sum) << #name;
+#define MODE(name) EXPECT_EQ(name(*div, *mix, div_code.func(), kRounds), sum) << #name;
   WASMD_MODES
 #undef MODE
 }
