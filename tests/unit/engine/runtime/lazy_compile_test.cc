@@ -143,7 +143,7 @@ TEST_P(LazyCompileTest, ModulesComeAndGoWhileOthersRunAndTrap) {
                 ? 0
                 : 1;
         const Invoked fault = instance.Invoke("fault");
-        wrong += fault.trap() != nullptr && fault.trap()->backtrace.frames.size() == 1 ? 0 : 1;
+        wrong += fault.trap() != nullptr && fault.trap()->backtrace.size() == 1 ? 0 : 1;
       }
     });
     threads.emplace_back([&] {
