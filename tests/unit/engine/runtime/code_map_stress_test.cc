@@ -26,33 +26,35 @@ std::chrono::seconds StressTime() {
   return std::chrono::seconds(seconds == nullptr ? 2 : std::max(std::atoi(seconds), 1));
 }
 
-// Module `number` has functions that bear its number, and more of them than the one before: chunks
-// get other owners, and pcs other functions.
+// Module `number` has functions that bear its number, behind 50 KiB of code more than the one
+// before: chunks get other owners, pcs other functions, and traps happen in the middle of large
+// runs.
 std::string ModuleText(int number) {
   const std::string n = std::to_string(number);
-  std::string wat = "(module $m" + n + R"( (memory 1)
-    (func $sum_)" + n +
-                    R"( (export "sum") (param i32) (result i32) (local i32)
-      (loop $l (local.set 1 (i32.add (local.get 1) (local.get 0)))
-        (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 1))
-    (func (export "branch") (call $branch_)" +
-                    n + R"())
-    (func $branch_)" +
-                    n + R"( unreachable)
-    (func (export "fault") (call $fault_)" +
-                    n + R"())
-    (func $fault_)" +
-                    n + R"( (drop (i32.load (i32.const -1))))
-    (func $spin_)" + n +
-                    R"( (export "spin") (loop $l (call $bulk0) (br $l))))";
-  for (int i = 0; i <= 30 * number; ++i) {
-    wat += "\n(func $bulk" + std::to_string(i) + " (export \"bulk" + std::to_string(i) + "\")";
-    for (int j = 0; j < 20; ++j) {
+  std::string wat = "(module $m" + n + " (memory 1)";
+  for (int i = 0; i <= 60 * number; ++i) {
+    wat += "\n(func $bulk" + std::to_string(i);
+    for (int j = 0; j < 100; ++j) {
       wat +=
           " (i32.store offset=" + std::to_string(4 * j) + " (i32.const 8) (i32.const " + n + "))";
     }
     wat += ")";
   }
+  wat += R"(
+    (func $sum_)" +
+         n + R"( (export "sum") (param i32) (result i32) (local i32)
+      (loop $l (local.set 1 (i32.add (local.get 1) (local.get 0)))
+        (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 1))
+    (func (export "branch") (call $branch_)" +
+         n + R"())
+    (func $branch_)" +
+         n + R"( unreachable)
+    (func (export "fault") (call $fault_)" +
+         n + R"())
+    (func $fault_)" +
+         n + R"( (drop (i32.load (i32.const -1))))
+    (func $spin_)" +
+         n + R"( (export "spin") (loop $l (call $bulk0) (br $l))))";
   return wat + ")";
 }
 constexpr int kModules = 6;
