@@ -305,7 +305,8 @@ TEST_F(SignalOrderTest, AHandlerMayJump) {
         TestInstance guest(kGuest);
         g_found_b = Install(SIGSEGV, &ChainB, SA_ONSTACK);
         Require(Engine::ReinstallSignalHandlers().ok(), "not reinstalled\n");
-        for (int i = 0; i < 3; ++i) {
+        static int rounds = 0;
+        for (; rounds < 3; ++rounds) {
           if (sigsetjmp(jump, 1) == 0) {
             HostFault();
             _exit(4);
@@ -425,7 +426,7 @@ TEST_F(SignalOrderTest, InFrontOnlySoOften) {
         while (status.ok()) {
           g_found_b = Install(SIGBUS, &ChainB);
           status = Engine::ReinstallSignalHandlers();
-          times += status.ok() ? 1 : 0;
+          times += status.ok() ? size_t{1} : size_t{0};
         }
         Require(times == kHandlerGenerations && absl::IsResourceExhausted(status),
                 "other limits\n");

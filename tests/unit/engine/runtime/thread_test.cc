@@ -117,7 +117,7 @@ TEST_P(ThreadTest, ThousandsOfThreadsThatCallOnce) {
   int interrupted = 0;
   int returned = 0;
   for (int i = 0; i < kThreads; ++i) {
-    const unsigned what = random() % 8;
+    const auto what = static_cast<unsigned>(random() % 8);
     const bool is_typed = random() % 4 != 0;
     Invoked invoked;
     std::thread([&] {
@@ -191,7 +191,7 @@ TEST_P(ThreadTest, StoresThatChangeThreadsTrapAtEveryLevel) {
     threads.emplace_back([&, t] {
       std::mt19937 random(t);
       for (int i = 0; i < kRounds; ++i) {
-        const unsigned how = random() % 3;
+        const auto how = static_cast<unsigned>(random() % 3);
         const std::lock_guard lock(turn);
         inner_way = random() % 20 == 0 ? 2 : static_cast<unsigned>(random() % 2);
         const Invoked invoked = pair.outer->Invoke("run", {Value::I32(how)});
