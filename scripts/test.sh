@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh          lint, the release build and all its tests (unit, conformance, end to end, programs, SDKs, deployment),
 #                            the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#   scripts/test.sh --long   also ThreadSanitizer, g++, a minute of each fuzz target, and the container image
+#   scripts/test.sh --long   also ThreadSanitizer, g++, a minute of each fuzz target and of each stress test, and the container image
 #
 # Warnings are errors here. WASMD_SPEC_SUITE names the folder of the official test suite (default: ../shared/spec where it
 # exists). A line for each part, then ctest's summary of the release build's tests close the output. Exits 1 where any part failed.
@@ -67,6 +67,11 @@ fuzz_all() {
     scripts/fuzz.sh "$target" 60
   done
 }
+
+if $long; then
+  # How long the stress tests go on, in all builds.
+  export WASMD_STRESS_SECONDS=${WASMD_STRESS_SECONDS:-60}
+fi
 
 part "format, layers, .proto, spaces" .ci/lint.sh --quick
 part "release: build" release

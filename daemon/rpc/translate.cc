@@ -65,7 +65,7 @@ void ToWire(const engine::Limits& limits, v1::Limits& out) {
 void ToWire(const engine::Trap& trap, v1::Trap& out) {
   out.set_code(static_cast<v1::TrapCode>(trap.code));
   out.set_message(WireText(trap.message.empty() ? engine::ToString(trap.code) : trap.message));
-  for (const engine::BacktraceFrame& frame : trap.backtrace.frames) {
+  for (const engine::BacktraceFrame& frame : trap.backtrace.frames()) {
     v1::Frame& wire = *out.add_frames();
     wire.set_module_name(WireText(frame.module_name, kMaxFrameNameBytes));
     wire.set_func_index(frame.func_index);
@@ -73,7 +73,7 @@ void ToWire(const engine::Trap& trap, v1::Trap& out) {
     wire.set_module_offset(frame.wasm_offset);
   }
   out.set_frames_omitted(
-      static_cast<uint32_t>(std::min<uint64_t>(trap.backtrace.omitted_frames, UINT32_MAX)));
+      static_cast<uint32_t>(std::min<uint64_t>(trap.backtrace.omitted_frames(), UINT32_MAX)));
 }
 
 }  // namespace

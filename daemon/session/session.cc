@@ -54,11 +54,13 @@ void NameFrames(const std::string& module_name, GuestResult& result) {
   if (backtrace == nullptr) {
     return;
   }
-  for (engine::BacktraceFrame& frame : backtrace->frames) {
+  std::vector<engine::BacktraceFrame> frames = backtrace->frames();
+  for (engine::BacktraceFrame& frame : frames) {
     if (frame.module_name.empty()) {
       frame.module_name = module_name;
     }
   }
+  *backtrace = engine::Backtrace(std::move(frames), backtrace->omitted_frames());
 }
 
 // How an invocation that was interrupted is told to its client.

@@ -8,6 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/binary/decode_module.h"
 #include "engine/runtime/runtime_env.h"
+#include "engine/trap/signal_actions.h"
 #include "engine/trap/thread_record.h"
 #include "engine/validate/validate.h"
 
@@ -62,6 +63,10 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(std::vector<std::byte> bytes,
                                                            const LoadOptions& options) const {
   return Load(std::make_shared<const std::vector<std::byte>>(std::move(bytes)), options);
+}
+
+absl::Status Engine::ReinstallSignalHandlers() {
+  return InstallSignalActions();
 }
 
 void Engine::PrepareThread() {

@@ -17,8 +17,8 @@
 //
 // Process-wide are the code arena, the actions for SIGSEGV, SIGBUS and the interrupt signal
 // (installed by the first engine, kept for the process's life; whatever is not ours goes to the
-// action that was there before) and each thread's activation. Threads need no preparation. Modules,
-// stores and handles keep what they need of their engine alive.
+// action that was there before) and what is known of each thread. Threads need no preparation.
+// Modules, stores and handles keep what they need of their engine alive.
 #ifndef WASMD_ENGINE_API_ENGINE_H_
 #define WASMD_ENGINE_API_ENGINE_H_
 
@@ -73,7 +73,7 @@ struct LoadOptions {
 class Engine {
  public:
   // kResourceExhausted, kUnavailable: the system refuses address space, a memfd or executable
-  // memory.
+  // memory, or see ReinstallSignalHandlers.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineOptions& options);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -88,6 +88,13 @@ class Engine {
 
   // What stores are made with.
   const std::shared_ptr<RuntimeEnv>& runtime() const { return env_; }
+
+  // Signal handlers that the host has installed since the first engine see guests' faults before
+  // ours do. If they hand on what is not theirs, all is well. If not, this puts ours in front of
+  // them again, as Create does too; what is not a guest's then goes to them as before, and whatever
+  // they hand on to still comes after them. Not while other threads change the actions of SIGSEGV,
+  // SIGBUS or SIGSTKFLT. kResourceExhausted: for the 16th time. Does nothing where ours are first.
+  static absl::Status ReinstallSignalHandlers();
 
   // Gets this thread ready to run guests, so that its first call doesn't pay for it. Never needed.
   static void PrepareThread();

@@ -53,7 +53,7 @@ wasm_trap_t* TrapOf(wasm_store_t* store, const Stop& stop) {
   wasm_trap_t* const result = returned != nullptr ? returned : NewTrap(store, trap->message);
   // A trap that travels through several activations keeps the innermost frames.
   if (result->frames.empty()) {
-    for (const BacktraceFrame& frame : trap->backtrace.frames) {
+    for (const BacktraceFrame& frame : trap->backtrace.frames()) {
       result->frames.push_back(Resolve(*store, frame));
     }
   }

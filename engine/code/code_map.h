@@ -45,11 +45,21 @@ extern CodeMap g_code_map;  // NOLINT(cppcoreguidelines-avoid-non-const-global-v
 
 // The owner of the generated code at `pc`. Async-signal-safe.
 //
-// Why nothing is read that has gone: a chunk is freed with its module's last reference, which each
-// of its instances holds, and a store that is active is not destroyed; so code whose pc is in a
-// thread's registers, or whose return address is on its stack, has its owner. The handler and
-// the walk to the entry compare with null only. Backtraces look inside, after the trap, on the
-// thread of the store, whose instances are all still there.
+// Nobody waits for readers, and nobody counts them, because what is taken away has none. A chunk is
+// given back with the last reference to its module's code, and these hold one:
+//
+//  - each instance, and with it its store, which keeps instances until it goes and does not go
+//    while it is active, or while an instance of it is being made. So a pc that a thread has in
+//    its registers, or return addresses below which it runs, have their owner: the signal handler
+//    and the walk to the entry, who ask about nothing else, find it there and compare it with
+//    null, no more;
+//  - whoever compiles, and whoever reads the code or names of a module (LoadedModule);
+//  - each backtrace (engine/runtime/backtrace.h), from when it is captured, on the store's thread
+//    while the store is there, until it goes. Only backtraces and checks of a fault, which run
+//    likewise, look inside of the owner.
+//
+// The handler may be asked about any pc, on any thread, at any time: a host's pc is outside of the
+// arena and reads nothing. A chunk that gets another owner meanwhile is one that no thread is in.
 inline ChunkOwner CodeChunkOwner(uint64_t pc) {
   const uint64_t base = g_code_map.base.load(std::memory_order_relaxed);
   const uint64_t offset = pc - base;

@@ -1,7 +1,7 @@
 // ModuleCode: the machine code of one module: appended function by function, found by pc, freed as
 // a whole.
 //
-// Thread-safe. Destroyed when no thread is inside its code and none can get there.
+// Thread-safe. Destroyed when no thread is inside its code and none can get there: see CodeOwner.
 #ifndef WASMD_ENGINE_CODE_MODULE_CODE_H_
 #define WASMD_ENGINE_CODE_MODULE_CODE_H_
 

@@ -34,23 +34,42 @@ wasmd_signal_return:
   .size wasmd_signal_return, .-wasmd_signal_return
 )");
 
+namespace {
+
+struct KernelAction {
+  void (*handler)(int, siginfo_t*, void*);
+  uint64_t flags;
+  void (*restorer)();
+  uint64_t mask;
+};
+
+}  // namespace
+
 bool SetSignalAction(int signal, const struct sigaction& action) {
-  struct KernelAction {
-    void (*handler)(int, siginfo_t*, void*);
-    uint64_t flags;
-    void (*restorer)();
-    uint64_t mask;
-  };
   constexpr uint64_t kRestorer = 0x04000000;
   KernelAction kernel = {action.sa_sigaction, static_cast<uint64_t>(action.sa_flags) | kRestorer,
                          &wasmd_signal_return, 0};
   return syscall(SYS_rt_sigaction, signal, &kernel, nullptr, sizeof(kernel.mask)) == 0;
 }
 
+void (*InstalledSignalHandler(int signal))(int, siginfo_t*, void*) {
+  KernelAction kernel = {};
+  const bool is_read =
+      syscall(SYS_rt_sigaction, signal, nullptr, &kernel, sizeof(kernel.mask)) == 0;
+  return is_read && (kernel.flags & SA_SIGINFO) != 0 ? kernel.handler : nullptr;
+}
+
 #else
 
 bool SetSignalAction(int signal, const struct sigaction& action) {
   return sigaction(signal, &action, nullptr) == 0;
+}
+
+void (*InstalledSignalHandler(int signal))(int, siginfo_t*, void*) {
+  struct sigaction action = {};
+  return ReadSignalAction(signal, action) && (action.sa_flags & SA_SIGINFO) != 0
+             ? action.sa_sigaction
+             : nullptr;
 }
 
 #endif

@@ -52,47 +52,6 @@ absl::Status CheckValues(const FuncType& type, std::span<const Value> args,
   CheckFailed(__FILE__, __LINE__, "fault in generated code", message);
 }
 
-// What stands at `pc` in generated code, or false: it is in one of our stubs.
-bool AddFrame(uint64_t pc, bool is_return_address, Backtrace& backtrace) {
-  const ModuleCode* code = CodeOwner(pc);
-  if (code == nullptr) {
-    return false;
-  }
-  const std::optional<ModuleCode::Location> location = code->Find(pc, is_return_address);
-  if (!location.has_value()) {
-    return false;
-  }
-  const auto& impl = *static_cast<const LoadedModule::Impl*>(code->owner());
-  const Module& module = impl.module();
-  std::string_view name = module.func_name(location->func_index);
-  if (name.empty()) {
-    name = impl.FirstExportOfFunc(location->func_index);
-  }
-  backtrace.frames.push_back(
-      {.module_name = std::string(module.names.module_name),
-       .func_index = location->func_index,
-       .func_name = std::string(name),
-       .wasm_offset = module.funcs[location->func_index].body_offset + location->wasm_offset});
-  return true;
-}
-
-Backtrace Symbolize(const TrapRecord& record, uint32_t max_frames) {
-  Backtrace backtrace;
-  if (max_frames == 0 || record.pc == 0) {
-    return backtrace;
-  }
-  AddFrame(record.pc, record.is_return_address, backtrace);
-  for (uint32_t i = 0; i < record.caller_count; ++i) {
-    if (backtrace.frames.size() == max_frames) {
-      backtrace.omitted_frames = record.caller_count - i;
-      break;
-    }
-    AddFrame(record.callers[i], true, backtrace);
-  }
-  backtrace.omitted_frames += record.omitted_callers;
-  return backtrace;
-}
-
 void CheckFault(const TrapRecord& record, const Store::Impl& store) {
   const ModuleCode* code = CodeOwner(record.pc);
   const std::optional<ModuleCode::Location> location =
@@ -113,7 +72,7 @@ StopHolder TakeStop(Store::Impl& store) {
   if (record.is_fault) {
     CheckFault(record, store);
   }
-  Backtrace backtrace = Symbolize(record, store.options.backtrace_frames);
+  Backtrace backtrace = Backtrace::Capture(record, store.options.backtrace_frames);
   TrapCode code = record.code;
   if (code == TrapCode::kExit) {
     return StopHolder(Exit{store.exit_code});
@@ -141,7 +100,7 @@ StopHolder TakeStop(Store::Impl& store) {
     message = "a host function says that it was interrupted, and nobody did";
   }
   if (message.empty()) {
-    if (backtrace.frames.empty() && backtrace.omitted_frames == 0) {
+    if (backtrace.empty() && backtrace.omitted_frames() == 0) {
       return StopHolder::PlainTrap(code);
     }
     message = std::string(ToString(code));

@@ -226,7 +226,7 @@ std::string_view LoadedModule::Impl::FirstExportOfFunc(uint32_t func_index) cons
   return found == export_of_func_.end() ? std::string_view() : found->second;
 }
 
-LoadedModule::LoadedModule(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LoadedModule::LoadedModule(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LoadedModule::~LoadedModule() = default;
 
 absl::StatusOr<std::shared_ptr<LoadedModule>> LoadedModule::Create(
@@ -234,7 +234,7 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> LoadedModule::Create(
     Module module, Tier tier) {
   WASMD_CHECK(module.bytes.data() == bytes->data() && module.bytes.size() == bytes->size());
   return std::shared_ptr<LoadedModule>(new LoadedModule(
-      std::make_unique<Impl>(std::move(env), std::move(bytes), std::move(module), tier)));
+      std::make_shared<Impl>(std::move(env), std::move(bytes), std::move(module), tier)));
 }
 
 const Module& LoadedModule::module() const {

@@ -2,8 +2,8 @@
 // engine.
 //
 // Made by Engine::Load. Functions are compiled when first called, on the caller's thread; two
-// threads that call the same one wait for one compilation. Thread-safe. Shared by its instances:
-// the last one frees the code.
+// threads that call the same one wait for one compilation. Thread-safe. Shared by its instances
+// and by the backtraces that it is in: the last one frees the code.
 #ifndef WASMD_ENGINE_RUNTIME_LOADED_MODULE_H_
 #define WASMD_ENGINE_RUNTIME_LOADED_MODULE_H_
 
@@ -73,8 +73,8 @@ class LoadedModule {
   Impl& impl() const { return *impl_; }
 
  private:
-  explicit LoadedModule(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit LoadedModule(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // Shared with backtraces.
 };
 
 }  // namespace wasmd::engine

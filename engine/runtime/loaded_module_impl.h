@@ -26,7 +26,8 @@
 
 namespace wasmd::engine {
 
-class LoadedModule::Impl {
+// Shared with backtraces, which look names up later.
+class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Impl> {
  public:
   Impl(std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
        Module module, Tier tier);
@@ -40,6 +41,7 @@ class LoadedModule::Impl {
 
   const Module& module() const { return module_; }
   const ContextLayout& layout() const { return layout_; }
+  const ModuleCode& code() const { return code_; }
   const std::atomic<const void*>* func_table() const { return func_table_.get(); }
   const std::vector<uint32_t>& type_ids() const { return type_ids_; }
   const RegisteredType& type_of_func(uint32_t func_index) const {

@@ -21,23 +21,10 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/runtime/backtrace.h"  // IWYU pragma: export
 #include "engine/wasm/trap_code.h"
 
 namespace wasmd::engine {
-
-// One wasm function that was active, innermost first in a backtrace. Host functions have no frame.
-struct BacktraceFrame {
-  std::string module_name;  // The name section's, or empty.
-  uint32_t func_index = 0;  // In its module's index space.
-  std::string func_name;    // The name section's, else the first export's, else empty.
-  uint32_t wasm_offset =
-      0;  // Of the instruction (for callers: of the call), in the module's bytes.
-};
-
-struct Backtrace {
-  std::vector<BacktraceFrame> frames;  // At most StoreOptions::backtrace_frames.
-  uint64_t omitted_frames = 0;         // Outer ones beyond.
-};
 
 struct Trap {
   TrapCode code = TrapCode::kNone;
@@ -185,8 +172,6 @@ class [[nodiscard]] Outcome<void> : public outcome_internal::StopHolder {
 
 // One line: "trap: integer divide by zero", "interrupted: deadline", "exit: 3".
 std::string ToString(const Stop& stop);
-// A line a frame: "  0: module!function (func 12) at 0x1a2b". Empty for no frames.
-std::string ToString(const Backtrace& backtrace);
 
 }  // namespace wasmd::engine
 

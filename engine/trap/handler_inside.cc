@@ -12,25 +12,20 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "engine/code/code_map.h"
 #include "engine/trap/activation.h"
+#include "engine/trap/signal_context.h"
 #include "engine/trap/store_context_pool.h"
-
-// TSan's run-time must not be entered from here: the signal may have interrupted it. (It is told
-// nothing of generated code anyway.) ASan and UBSan checks are harmless.
-#if defined(__clang__)
-#define WASMD_SIGNAL_CONTEXT __attribute__((disable_sanitizer_instrumentation))
-#elif defined(__SANITIZE_THREAD__)
-#define WASMD_SIGNAL_CONTEXT __attribute__((no_sanitize_thread))
-#else
-#define WASMD_SIGNAL_CONTEXT
-#endif
 
 namespace wasmd::engine {
 
-constinit PreviousActions g_previous_actions = {};
+constinit PreviousActions g_previous_segv = {};
+constinit PreviousActions g_previous_bus = {};
+constinit PreviousActions g_previous_interrupt = {};
 
 extern "C" void wasmd_fault_exit();
 
@@ -65,34 +60,8 @@ __attribute__((no_sanitize("address"))) WASMD_SIGNAL_CONTEXT void SetUpFrame(uco
   }
 }
 
-// Kernel's and sender's meaning of a signal that nobody handles.
-WASMD_SIGNAL_CONTEXT void DoDefault(int signal, const siginfo_t* info) {
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
-  sigaction(signal, &action, nullptr);
-  if (info->si_code <= 0) {
-    // Sent by a process: it does not happen again by itself when we return. Blocked until then.
-    kill(getpid(), signal);
-  }
-  // A fault happens again, and the process ends with the true address.
-}
-
-WASMD_SIGNAL_CONTEXT void CallPrevious(const struct sigaction& previous, int signal,
-                                       siginfo_t* info, void* context) {
-  if ((previous.sa_flags & SA_SIGINFO) != 0) {
-    previous.sa_sigaction(signal, info, context);
-  } else if (previous.sa_handler == SIG_DFL ||
-             (previous.sa_handler == SIG_IGN && info->si_code > 0)) {
-    // A fault cannot be ignored: the kernel would end the process too.
-    DoDefault(signal, info);
-  } else if (previous.sa_handler != SIG_IGN) {
-    previous.sa_handler(signal);
-  }
-}
-
-}  // namespace
-
-WASMD_SIGNAL_CONTEXT void wasmd_fault_handler(int signal, siginfo_t* info, void* context) {
+WASMD_SIGNAL_CONTEXT inline void HandleFault(size_t generation, int signal, siginfo_t* info,
+                                             void* context) {
   auto* const machine = static_cast<ucontext_t*>(context);
   const auto pc = static_cast<uint64_t>(machine->uc_mcontext.gregs[REG_RIP]);
   // si_code: one that a process sent is not the guest's, whatever it interrupts. Nor is a call
@@ -103,15 +72,16 @@ WASMD_SIGNAL_CONTEXT void wasmd_fault_handler(int signal, siginfo_t* info, void*
               reinterpret_cast<uint64_t>(info->si_addr));
     return;
   }
-  CallPrevious(signal == SIGBUS ? g_previous_actions.bus : g_previous_actions.segv, signal, info,
+  CallPrevious(signal == SIGBUS ? g_previous_bus : g_previous_segv, generation, signal, info,
                context);
 }
 
-WASMD_SIGNAL_CONTEXT void wasmd_interrupt_handler(int signal, siginfo_t* info, void* context) {
+WASMD_SIGNAL_CONTEXT inline void HandleInterrupt(size_t generation, int signal, siginfo_t* info,
+                                                 void* context) {
   const auto value = reinterpret_cast<uint64_t>(info->si_value.sival_ptr);
   if (info->si_code != SI_QUEUE || (value & kInterruptTokenMask) != kInterruptToken ||
       info->si_pid != getpid()) {
-    CallPrevious(g_previous_actions.interrupt, signal, info, context);
+    CallPrevious(g_previous_interrupt, generation, signal, info, context);
     return;
   }
   auto* const machine = static_cast<ucontext_t*>(context);
@@ -137,5 +107,31 @@ WASMD_SIGNAL_CONTEXT void wasmd_interrupt_handler(int signal, siginfo_t* info, v
   SetUpFrame(machine);
   LeaveWasm(machine, TrapCode::kInterrupt, ExitKind::kInterrupt, reason);
 }
+
+// A function for each generation, so that what a host's handler hands on to says whom to ask next.
+template <size_t kGeneration>
+WASMD_SIGNAL_CONTEXT void FaultHandler(int signal, siginfo_t* info, void* context) {
+  HandleFault(kGeneration, signal, info, context);
+}
+template <size_t kGeneration>
+WASMD_SIGNAL_CONTEXT void InterruptHandler(int signal, siginfo_t* info, void* context) {
+  HandleInterrupt(kGeneration, signal, info, context);
+}
+
+template <size_t... kGenerations>
+constexpr Handlers FaultHandlers(std::index_sequence<kGenerations...>) {
+  return {&FaultHandler<kGenerations>...};
+}
+template <size_t... kGenerations>
+constexpr Handlers InterruptHandlers(std::index_sequence<kGenerations...>) {
+  return {&InterruptHandler<kGenerations>...};
+}
+
+}  // namespace
+
+constinit const Handlers kFaultHandlers =
+    FaultHandlers(std::make_index_sequence<kHandlerGenerations>());
+constinit const Handlers kInterruptHandlers =
+    InterruptHandlers(std::make_index_sequence<kHandlerGenerations>());
 
 }  // namespace wasmd::engine

@@ -4,7 +4,10 @@
 
 #include <signal.h>
 
+#include <array>
 #include <cstdint>
+
+#include "engine/trap/chain_inside.h"
 
 namespace wasmd::engine {
 
@@ -12,15 +15,11 @@ namespace wasmd::engine {
 // signal, a second one merges with a pending first.
 inline constexpr int kInterruptSignal = SIGSTKFLT;
 
-// Set before the handlers are installed, constant then.
-struct PreviousActions {
-  struct sigaction segv;
-  struct sigaction bus;
-  struct sigaction interrupt;
-};
-extern PreviousActions
-    g_previous_actions;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables):
-                         // signal actions.
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): signal actions.
+extern PreviousActions g_previous_segv;
+extern PreviousActions g_previous_bus;
+extern PreviousActions g_previous_interrupt;
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 // siginfo_t::si_value of the interrupt signals that we send: a store's index in the pool of
 // contexts, in the low half of this.
@@ -34,8 +33,10 @@ enum class ExitKind : uint32_t {
   kInterrupt = 2,
 };
 
-extern "C" void wasmd_fault_handler(int signal, siginfo_t* info, void* context);
-extern "C" void wasmd_interrupt_handler(int signal, siginfo_t* info, void* context);
+using Handlers =
+    std::array<void (*)(int signal, siginfo_t* info, void* context), kHandlerGenerations>;
+extern const Handlers kFaultHandlers;
+extern const Handlers kInterruptHandlers;
 
 }  // namespace wasmd::engine
 

@@ -9,10 +9,11 @@
 
 namespace wasmd::engine {
 
-// Installs them, once for the process; later calls do nothing. A signal that is not ours (the pc is
-// not in generated code, or it was sent by somebody) goes to the action that was installed before,
-// with the same arguments, and ours stays; where that was the default, the default happens.
-// kUnavailable: the kernel refuses.
+// Installs them. A later call looks whether they are still the first, and puts them in front of
+// what was installed meanwhile. A signal that is not ours (the pc is not in generated code, or it
+// was sent by somebody) goes to the action that was found, with the same arguments and its signal
+// mask, and ours stays; where that was the default, the default happens. kUnavailable: the kernel
+// refuses. kResourceExhausted: that was the 16th time (engine/trap/chain_inside.h).
 absl::Status InstallSignalActions();
 
 // Lets the handler look at the store's thread: if its pc is in generated code and the store is

@@ -79,6 +79,13 @@ int Main() {
   const auto fault = *instance.Func("fault").Typed<int32_t()>();
   const auto host_calls = *instance.Func("host_calls").Typed<void(int32_t)>();
   const FuncHandle untyped_add = instance.Func("add");
+  // A store that takes backtraces down, of one frame and of as many as it keeps.
+  TestInstance traced(R"((module $traced (func (export "unreachable") unreachable)
+      (func $down_with_a_long_name (export "down") (param i32)
+        (if (i32.eqz (local.get 0)) (then unreachable))
+        (call $down_with_a_long_name (i32.sub (local.get 0) (i32.const 1))))))");
+  const auto traced_unreachable = *traced.Func("unreachable").Typed<void()>();
+  const auto traced_down = *traced.Func("down").Typed<void(int32_t)>();
 
   void (*native_nop)() = NativeNop;
   int32_t (*native_add)(int32_t, int32_t) = NativeAdd;
@@ -150,6 +157,26 @@ int Main() {
                  [&](int calls) {
                    for (int i = 0; i < calls; ++i) {
                      if (unreachable().trap() == nullptr) {
+                       Die("unreachable did not trap");
+                     }
+                   }
+                 },
+                 {}});
+  all.push_back({"trap_branch_backtrace",
+                 kTraps,
+                 [&](int calls) {
+                   for (int i = 0; i < calls; ++i) {
+                     if (traced_unreachable().trap() == nullptr) {
+                       Die("unreachable did not trap");
+                     }
+                   }
+                 },
+                 {}});
+  all.push_back({"trap_deep_backtrace",
+                 kTraps,
+                 [&](int calls) {
+                   for (int i = 0; i < calls; ++i) {
+                     if (traced_down(kMaxBacktraceFrames - 1).trap() == nullptr) {
                        Die("unreachable did not trap");
                      }
                    }

@@ -187,6 +187,16 @@ def after() -> None:
     fault()
 
 
+def again() -> None:
+    """faulthandler comes later, and would report guests' faults; the next engine goes in front of it."""
+    wasm = Wasm(LIBRARY, GUEST)
+    wasm.trap_in_every_way()
+    faulthandler.enable()
+    Wasm(LIBRARY, GUEST).trap_in_every_way()
+    wasm.trap_in_every_way()
+    fault()
+
+
 def without() -> None:
     Wasm(LIBRARY, GUEST).trap_in_every_way()
     fault()
@@ -203,16 +213,18 @@ def in_host_function() -> None:
 
 def main() -> None:
     if len(sys.argv) > 3:
-        return {"traps": traps, "threads": threads, "before": before, "after": after, "without": without,
+        return {"traps": traps, "threads": threads, "before": before, "after": after, "again": again, "without": without,
                 "in_host_function": in_host_function}[sys.argv[3]]()
     for name, code, said in (("traps", 0, ""), ("threads", 0, ""), ("before", -signal.SIGSEGV, "Fatal Python error"),
-                             ("after", -signal.SIGSEGV, "Fatal Python error"), ("without", -signal.SIGSEGV, ""),
+                             ("after", -signal.SIGSEGV, "Fatal Python error"), ("again", -signal.SIGSEGV, "Fatal Python error"),
+                             ("without", -signal.SIGSEGV, ""),
                              ("in_host_function", -signal.SIGSEGV, "Fatal Python error")):
         done = subprocess.run([sys.executable, "-X", "frozen_modules=off", __file__, LIBRARY, GUEST, name],
                               capture_output=True, text=True, timeout=240)
         check(done.returncode == code and said in done.stderr,
               f"{name} ends with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
         if said:
+            check(done.stderr.count(said) == 1, f"{name}: reported more than once:\n{done.stderr}")
             check("string_at" in done.stderr, f"{name}: the report does not name the place:\n{done.stderr}")
         print(f"python {name}: passed")
 

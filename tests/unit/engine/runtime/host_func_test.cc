@@ -80,8 +80,8 @@ TEST_P(HostFuncTest, EndsTheInvocation) {
   Invoked invoked = instance.Invoke("run");
   EXPECT_THAT(invoked, TrapsWith(TrapCode::kMemoryOutOfBounds));
   EXPECT_EQ(invoked.trap()->message, ToString(TrapCode::kMemoryOutOfBounds));
-  ASSERT_EQ(invoked.trap()->backtrace.frames.size(), 2);
-  EXPECT_EQ(invoked.trap()->backtrace.frames[0].func_name, "f");
+  ASSERT_EQ(invoked.trap()->backtrace.size(), 2);
+  EXPECT_EQ(invoked.trap()->backtrace.frames()[0].func_name, "f");
   mode = 1;
   invoked = instance.Invoke("run");
   EXPECT_THAT(invoked, TrapsWith(TrapCode::kHostError));

@@ -75,7 +75,7 @@ TEST_P(InterruptTest, EndsEveryKindOfLoop) {
     EXPECT_THAT(invoked, InterruptedBy(InterruptReason::kDeadline)) << name;
     ASSERT_NE(invoked.interrupt(), nullptr);
     EXPECT_TRUE(invoked.interrupt()->store_abandoned);
-    EXPECT_FALSE(invoked.interrupt()->backtrace.frames.empty()) << name;
+    EXPECT_FALSE(invoked.interrupt()->backtrace.empty()) << name;
     EXPECT_TRUE(instance.store().is_abandoned());
     EXPECT_EQ(instance.Invoke("quick").status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_TRUE(instance.instance().Global("count").ok());

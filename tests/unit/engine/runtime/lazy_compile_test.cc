@@ -1,5 +1,4 @@
-// Functions are compiled once, when first called, whoever calls first; modules come and go while
-// others run.
+// Functions are compiled once, when first called, whoever calls first.
 #include <atomic>
 #include <random>
 #include <string>
@@ -121,46 +120,6 @@ TEST_P(LazyCompileTest, ThreadsRaceForTheSameFunctions) {
     EXPECT_EQ(wrong, 0);
     EXPECT_EQ(module->stats().functions_compiled, 60) << "each once";
   }
-}
-
-TEST_P(LazyCompileTest, ModulesComeAndGoWhileOthersRunAndTrap) {
-  const auto lasting = LoadWat(R"((module (memory 1)
-      (func (export "sum") (param i32) (result i32) (local i32)
-        (loop $l (local.set 1 (i32.add (local.get 1) (local.get 0)))
-          (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 1))
-      (func (export "fault") (drop (i32.load (i32.const -1))))))",
-                               GetParam());
-  const Bytes come_and_go = Wat(Chain(30));
-  std::atomic<bool> stop{false};
-  std::atomic<int> wrong{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 2; ++t) {
-    threads.emplace_back([&] {
-      TestInstance instance(lasting);
-      while (!stop) {
-        wrong +=
-            instance.Invoke("sum", {Value::I32(1000)}).values == std::vector{Value::I32(500'500)}
-                ? 0
-                : 1;
-        const Invoked fault = instance.Invoke("fault");
-        wrong += fault.trap() != nullptr && fault.trap()->backtrace.frames.size() == 1 ? 0 : 1;
-      }
-    });
-    threads.emplace_back([&] {
-      for (int i = 0; i < 100; ++i) {
-        const auto bytes = std::as_bytes(std::span(come_and_go));
-        auto module = TestEngine().Load(std::vector<std::byte>(bytes.begin(), bytes.end()), {});
-        TestInstance instance(*std::move(module));
-        wrong +=
-            instance.Invoke("f0", ChainArgs()).values == std::vector{Value::F64(134.5)} ? 0 : 1;
-      }
-      stop = true;
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  EXPECT_EQ(wrong, 0);
 }
 
 TEST_P(LazyCompileTest, CodeMemorySpentIsATrapWithItsMessage) {

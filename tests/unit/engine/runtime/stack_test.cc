@@ -1,6 +1,8 @@
 // Deep recursion ends as a trap on every stack, and leaves host functions what they were promised.
 #include <pthread.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -28,6 +30,19 @@ void OnThread(size_t stack_bytes, const std::function<void()>& body) {
             0);
   pthread_attr_destroy(&attributes);
   pthread_join(thread, nullptr);
+}
+
+// The lowest address of this thread's stack that is no guard.
+uint64_t ThreadStackLow() {
+  pthread_attr_t attributes;
+  void* low = nullptr;
+  size_t size = 0;
+  size_t guard = 0;
+  pthread_getattr_np(pthread_self(), &attributes);
+  pthread_attr_getstack(&attributes, &low, &size);
+  pthread_attr_getguardsize(&attributes, &guard);
+  pthread_attr_destroy(&attributes);
+  return reinterpret_cast<uint64_t>(low) + guard;
 }
 
 class StackTest : public testing::TestWithParam<Tier> {};
@@ -101,6 +116,38 @@ TEST_P(StackTest, OverflowIsATrapOnEveryStackSize) {
             << kNames[i] << " on " << stack_bytes;
       }
     }
+  }
+}
+
+// At the deepest point a host function has the whole reserve, but for the frames that call it.
+TEST_P(StackTest, AHostFunctionFindsTheReserve) {
+  for (const size_t stack_bytes : {size_t{0}, size_t{256} << 10, size_t{64} << 20}) {
+    uint64_t low = 0;
+    uint64_t least = ~uint64_t{0};
+    TestInstanceOptions options;
+    options.store.wasm_stack_bytes = uint64_t{1} << 40;
+    options.link = [&](Linker& linker, Store&) {
+      linker.DefineFunc("host", "use_stack", {{}, {}},
+                        [&](HostContext&, std::span<const Value>, std::span<Value>) {
+                          const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+                          least = std::min(least, here - low);
+                          return HostResult::Ok();
+                        });
+    };
+    TestInstance instance(kRecursion, GetParam(), options);
+    Invoked invoked;
+    const auto call = [&] {
+      low = ThreadStackLow();
+      invoked = instance.Invoke("deep_host");
+    };
+    if (stack_bytes == 0) {
+      call();
+    } else {
+      OnThread(stack_bytes, call);
+    }
+    EXPECT_THAT(invoked, TrapsWith(TrapCode::kStackOverflow)) << stack_bytes;
+    EXPECT_GE(least + (16 << 10), kHostStackReserveBytes) << stack_bytes;
+    EXPECT_LT(least, kHostStackReserveBytes * 3 / 2) << "it was called at the deepest point";
   }
 }
 

@@ -113,7 +113,7 @@ TEST_P(TypedFuncTest, TrapsByBranchAndByFault) {
     const Outcome<int32_t> by_zero = div(i, 0);
     ASSERT_NE(by_zero.trap(), nullptr);
     EXPECT_EQ(by_zero.trap()->code, TrapCode::kDivideByZero);
-    EXPECT_EQ(by_zero.trap()->backtrace.frames.size(), 1);
+    EXPECT_EQ(by_zero.trap()->backtrace.size(), 1);
     const Outcome<int32_t> outside = load(65533 + i % 3);
     ASSERT_NE(outside.trap(), nullptr);
     EXPECT_EQ(outside.trap()->code, TrapCode::kMemoryOutOfBounds);

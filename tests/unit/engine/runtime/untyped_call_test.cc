@@ -215,22 +215,22 @@ TEST_P(UntypedCallTest, TrapsHaveTheirFramesAndNoOthers) {
   for (int round = 0; round < 3; ++round) {
     const Invoked leaf = instance.Invoke("leaf", {Value::I32(0)});
     ASSERT_THAT(leaf, TrapsWith(TrapCode::kDivideByZero));
-    ASSERT_EQ(leaf.trap()->backtrace.frames.size(), 1);
-    EXPECT_EQ(leaf.trap()->backtrace.frames[0].func_name, "leaf");
-    EXPECT_EQ(leaf.trap()->backtrace.omitted_frames, 0);
+    ASSERT_EQ(leaf.trap()->backtrace.frames().size(), 1);
+    EXPECT_EQ(leaf.trap()->backtrace.frames()[0].func_name, "leaf");
+    EXPECT_EQ(leaf.trap()->backtrace.omitted_frames(), 0);
     EXPECT_THAT(instance.Invoke("leaf", {Value::I32(2)}), Returns({Value::I32(3)}));
 
     const Invoked fault = instance.Invoke("load", {Value::I32(65533)});
     ASSERT_THAT(fault, TrapsWith(TrapCode::kMemoryOutOfBounds));
-    ASSERT_EQ(fault.trap()->backtrace.frames.size(), 2);
-    EXPECT_EQ(fault.trap()->backtrace.frames[1].func_name, "load");
+    ASSERT_EQ(fault.trap()->backtrace.frames().size(), 2);
+    EXPECT_EQ(fault.trap()->backtrace.frames()[1].func_name, "load");
 
     for (uint32_t depth = 0; depth < 6; ++depth) {
       const Invoked deep = instance.Invoke("deep", {Value::I32(depth)});
       ASSERT_THAT(deep, TrapsWith(TrapCode::kDivideByZero));
       const Backtrace& backtrace = deep.trap()->backtrace;
-      EXPECT_EQ(backtrace.frames.size(), std::min(depth + 2, 3u));
-      EXPECT_EQ(backtrace.frames.size() + backtrace.omitted_frames, depth + 2) << "no stub's";
+      EXPECT_EQ(backtrace.frames().size(), std::min(depth + 2, 3u));
+      EXPECT_EQ(backtrace.frames().size() + backtrace.omitted_frames(), depth + 2) << "no stub's";
     }
   }
 }
@@ -408,7 +408,7 @@ TEST_P(UntypedCallTest, AnInterruptAtEveryInstruction) {
       EXPECT_EQ(instance.store().is_abandoned(), outcome->interrupt()->store_abandoned);
       if (g_in_stub) {
         EXPECT_TRUE(outcome->interrupt()->store_abandoned);
-        EXPECT_TRUE(outcome->interrupt()->backtrace.frames.empty());
+        EXPECT_TRUE(outcome->interrupt()->backtrace.frames().empty());
       }
       ++interrupted;
     }

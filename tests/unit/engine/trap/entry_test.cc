@@ -168,7 +168,7 @@ TEST_F(EntryTest, InterruptAtEveryInstructionFindsTheFrame) {
       registers[REG_RIP] = pc;
       registers[REG_RSP] = static_cast<greg_t>(point.rsp);
       registers[REG_RBP] = static_cast<greg_t>(point.rbp);
-      wasmd_interrupt_handler(kInterruptSignal, &info, &context);
+      kInterruptHandlers[0](kInterruptSignal, &info, &context);
     };
     interrupt();
     EXPECT_NE(registers[REG_RIP], pc) << point.offset;

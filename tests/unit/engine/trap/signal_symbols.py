@@ -10,10 +10,11 @@ import sys
 
 # Async-signal-safe by POSIX, or plain data, or asm of ours that is only pointed at.
 ALLOWED = {
-    "sigaction", "kill", "getpid", "gettid",
+    "sigaction", "kill", "getpid", "gettid", "pthread_sigmask",
     "_ZSt21__glibcxx_assert_failPKciS0_S0_",  # Prints and aborts: an atomic with a bad memory order, in debug builds.
     "memset",  # A compiler's way to clear a struct.
     "wasmd_fault_exit",
+    "_ZN5wasmd6engine12CallPreviousERNS0_15PreviousActionsEmiP9siginfo_tPv",
     "_ZN5wasmd6engine10g_code_mapE",
     "_ZN5wasmd6engine21g_store_context_slabsE",
     "_GLOBAL_OFFSET_TABLE_",
