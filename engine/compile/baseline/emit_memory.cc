@@ -259,7 +259,7 @@ Mem FunctionCompiler::CheckedConstant(uint64_t index, const MemArg& memarg, uint
     asm_.Jump(TrapLabel(TrapCode::kMemoryOutOfBounds));
     return Mem::At(MemoryBase(memarg.memory_index), 0);  // Never reached.
   }
-  if ((end + type.page_bytes() - 1) >> type.page_shift > type.limits.min) {
+  if ((end - 1) >> type.page_shift >= type.limits.min) {
     const Mem size = MemorySize(memarg.memory_index);
     asm_.MoveImmediate(kScratch, end);
     asm_.Op(Inst::kIdCmp, Assembler::R64(kScratch), Assembler::M(size));
