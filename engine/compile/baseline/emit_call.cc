@@ -86,12 +86,13 @@ absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
 // --- Prologue.
 
 void FunctionCompiler::OnBegin(const FuncType& type, std::span<const ValType> locals) {
-  analysis_.Analyze(module_.func_body(func_index_), locals,
-                    !module_.memories.empty() && !HasGuard(0));
-  local_count_ = static_cast<uint32_t>(locals.size());
+  analysis_.Analyze(module_.func_body(func_index_), static_cast<uint32_t>(type.params.size()),
+                    locals, !module_.memories.empty() && !HasGuard(0));
+  const std::span<const ValType> types = analysis_.types();
+  local_count_ = static_cast<uint32_t>(types.size());
   locals_.assign(size_t{local_count_} + FunctionAnalysis::kPseudoLocals, Local{});
   for (uint32_t i = 0; i < local_count_; ++i) {
-    locals_[i].kind = KindOf(locals[i]);
+    locals_[i].kind = KindOf(types[i]);
   }
   locals_[context_local()].kind = Kind::kI64;
   locals_[context_local()].slot = -8;

@@ -112,6 +112,7 @@ constexpr bool FoldsLoad(uint8_t opcode, Kind kind) {
 // --- Locals and globals.
 
 void FunctionCompiler::OnLocalGet(uint32_t index, ValType type) {
+  index = analysis_.NumberOf(index);
   const Kind kind = KindOf(type);
   const bool is_last = (analysis_.flags(offset_ - body_offset_) & FunctionAnalysis::kLastUse) != 0;
   Local& local = locals_[index];
@@ -133,6 +134,7 @@ void FunctionCompiler::OnLocalGet(uint32_t index, ValType type) {
 }
 
 void FunctionCompiler::OnLocalSet(uint32_t index, ValType type) {
+  index = analysis_.NumberOf(index);
   Value value = Pop();
   if (value.where == EntryKind::kLoad) {
     ToReg(value);
@@ -145,6 +147,7 @@ void FunctionCompiler::OnLocalSet(uint32_t index, ValType type) {
 }
 
 void FunctionCompiler::OnLocalTee(uint32_t index, ValType type) {
+  index = analysis_.NumberOf(index);
   if ((analysis_.flags(offset_ - body_offset_) & FunctionAnalysis::kDeadStore) != 0) {
     return;
   }

@@ -52,6 +52,8 @@ namespace wasmd::engine::baseline {
 
 class FunctionCompiler : public NullSink {
  public:
+  static constexpr bool kWantsLocals = false;  // The analysis knows those that are used.
+
   FunctionCompiler(const Module& module, const ContextLayout& layout,
                    const CompilerOptions& options = {});
 

@@ -161,6 +161,7 @@ Reg FunctionCompiler::Hint(Kind kind, uint32_t next_offset, Value* a, Value* b) 
       break;
     }
   }
+  local = analysis_.FindNumber(local);
   if (local >= local_count_ || IsFloat(locals_[local].kind) != IsFloat(kind)) {
     return kNoReg;
   }
