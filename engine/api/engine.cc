@@ -15,11 +15,11 @@
 namespace wasmd::engine {
 namespace {
 
-std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module,
-                                      const ContextLayout& layout) {
+std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module, const ContextLayout& layout,
+                                      const CompilerOptions& options) {
   switch (tier) {
     case Tier::kBaseline:
-      return NewBaselineCompiler(module, layout);
+      return NewBaselineCompiler(module, layout, options);
   }
   WASMD_UNREACHABLE();
 }
@@ -32,20 +32,25 @@ absl::Status CheckCancel(const LoadOptions& options) {
 
 }  // namespace
 
-Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
+Engine::Engine(std::shared_ptr<RuntimeEnv> env, const FeatureSet& features)
+    : features_(features), env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
+  CompilerOptions compiler_options{.bounds_checks = options.bounds_checks};
+  if (options.bounds_checks == BoundsChecks::kGuardPages && !MemorySlots::CanReserve()) {
+    compiler_options.bounds_checks = BoundsChecks::kExplicit;
+  }
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
                          RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
-                                            &NewCompiler, &CompileCallStub));
-  return std::unique_ptr<Engine>(new Engine(std::move(env)));
+                                            &NewCompiler, compiler_options, &CompileCallStub));
+  return std::unique_ptr<Engine>(new Engine(std::move(env), options.features));
 }
 
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
     std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const {
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
-  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes));
+  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes, features_));
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
   const int threads = std::max(options.threads, 1);
   WASMD_RETURN_IF_ERROR(ValidateModule(module, threads));
@@ -67,6 +72,10 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(std::vector<std::byte
 
 absl::Status Engine::ReinstallSignalHandlers() {
   return InstallSignalActions();
+}
+
+BoundsChecks Engine::bounds_checks() const {
+  return env_->compiler_options().bounds_checks;
 }
 
 void Engine::PrepareThread() {

@@ -45,7 +45,7 @@ class MemoryHandle {
 
   const MemoryType& type() const;
   uint64_t size_bytes() const;
-  uint64_t size_pages() const { return size_bytes() / kWasmPageBytes; }
+  uint64_t size_pages() const { return size_bytes() >> type().page_shift; }
   // All of it. Never moves; valid while the store lives, and grows by asking again.
   std::span<std::byte> bytes() const;
   // kOutOfRange, and nothing is copied, where `offset` + size does not lie inside.

@@ -18,7 +18,8 @@ namespace wasmd::engine {
 
 // Which compiler a tier is; only engine/api knows them.
 using CompilerFactory = std::unique_ptr<Compiler> (*)(Tier tier, const Module& module,
-                                                      const ContextLayout& layout);
+                                                      const ContextLayout& layout,
+                                                      const CompilerOptions& options);
 
 class RuntimeEnv {
  public:
@@ -26,6 +27,7 @@ class RuntimeEnv {
   // process.
   static absl::StatusOr<std::shared_ptr<RuntimeEnv>> Create(uint64_t code_bytes,
                                                             CompilerFactory compilers,
+                                                            const CompilerOptions& options,
                                                             CallStubCompiler call_stubs);
   RuntimeEnv(const RuntimeEnv&) = delete;
   RuntimeEnv& operator=(const RuntimeEnv&) = delete;
@@ -39,10 +41,12 @@ class RuntimeEnv {
   MemorySlots& memory_slots() { return memory_slots_; }
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
   CompilerFactory compilers() const { return compilers_; }
+  const CompilerOptions& compiler_options() const { return compiler_options_; }
 
  private:
   RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-             CompilerFactory compilers, CallStubCompiler call_stubs);
+             CompilerFactory compilers, const CompilerOptions& options,
+             CallStubCompiler call_stubs);
   CodeArena& arena_;
   CodeQuota quota_;
   CallStubCode call_stub_code_;
@@ -51,6 +55,7 @@ class RuntimeEnv {
   const std::shared_ptr<Watchdog>
       watchdog_;  // Shared with interrupt handles, which may outlive us.
   const CompilerFactory compilers_;
+  const CompilerOptions compiler_options_;
 };
 
 }  // namespace wasmd::engine

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/base/check.h"
+#include "engine/wasm/limits.h"
 #include "engine/wasm/opcodes.h"
 
 namespace wasmd::engine::baseline {
@@ -135,8 +137,10 @@ constexpr ActionTables MakeActionTables() {
 
 constexpr ActionTables kActions = MakeActionTables();
 
+}  // namespace
+
 // A cursor that stays within the body, whatever is in it.
-class Cursor {
+class FunctionAnalysis::Cursor {
  public:
   explicit Cursor(std::span<const std::byte> body)
       : begin_(reinterpret_cast<const uint8_t*>(body.data())),
@@ -174,10 +178,19 @@ class Cursor {
   const uint8_t* end_;
 };
 
-}  // namespace
-
-void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const ValType> locals) {
-  local_count_ = static_cast<uint32_t>(locals.size());
+void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_count,
+                               std::span<const ValType> locals, bool checks_memory) {
+  checks_memory_ = checks_memory;
+  near_count_ = static_cast<uint32_t>(locals.size());
+  far_.clear();
+  Cursor cursor(body);
+  const bool is_declared = ReadDeclarations(cursor, param_count);
+  // Two bytes at least mention one.
+  const auto far_count =
+      static_cast<uint32_t>(std::min<size_t>(declared_count_ - near_count_, body.size() / 2));
+  local_count_ = near_count_ + far_count;
+  types_.assign(locals.begin(), locals.end());
+  types_.resize(local_count_, ValType::kI32);
   words_ = (local_count_ + 63) / 64;
   flags_.assign(body.size(), 0);
   blocks_.clear();
@@ -192,16 +205,14 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const 
   uses_memory_ = false;
   has_liveness_ = false;
   has_loops_ = false;
-  is_float_.resize(size_t{local_count_} + 2);
-  for (uint32_t i = 0; i < local_count_; ++i) {
+  is_float_.assign(size_t{local_count_} + kPseudoLocals, 0);
+  for (uint32_t i = 0; i < near_count_; ++i) {
     is_float_[i] = IsFloat(locals[i]) ? 1 : 0;
   }
-  is_float_[local_count_] = 0;
-  is_float_[local_count_ + 1] = 0;
   if (count_index_.size() < is_float_.size()) {
     count_index_.resize(is_float_.size(), 0);
   }
-  if (!Scan(body)) {
+  if (!is_declared || !Scan(cursor, body.size())) {
     // Assume the worst; the walker is about to say what is wrong.
     blocks_.clear();
     has_calls_ = true;
@@ -215,15 +226,47 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const 
   }
 }
 
-bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
-  Cursor cursor(body);
+bool FunctionAnalysis::ReadDeclarations(Cursor& cursor, uint32_t param_count) {
+  runs_.clear();
+  declared_count_ = param_count;
   for (uint32_t groups = cursor.U32(); groups != 0; --groups) {
-    if (cursor.at_end()) {
+    const uint32_t count = cursor.U32();
+    const auto type = static_cast<ValType>(cursor.Byte());
+    if (cursor.at_end() || count > kMaxFuncLocals - declared_count_) {
+      declared_count_ = std::max(declared_count_, near_count_);
       return false;
     }
-    cursor.SkipLeb();
-    cursor.Byte();
+    declared_count_ += count;
+    runs_.push_back({declared_count_, type});
   }
+  declared_count_ = std::max(declared_count_, near_count_);
+  return true;
+}
+
+uint32_t FunctionAnalysis::NumberFar(uint32_t index) {
+  if (index >= declared_count_) {
+    return kNone;
+  }
+  const auto [found, is_new] =
+      far_.try_emplace(index, near_count_ + static_cast<uint32_t>(far_.size()));
+  if (is_new) {
+    WASMD_CHECK(found->second < local_count_, "each far local takes two bytes to mention");
+    const auto run = std::ranges::upper_bound(runs_, index, {}, &LocalRun::end);
+    types_[found->second] = run->type;
+    is_float_[found->second] = IsFloat(run->type) ? 1 : 0;
+  }
+  return found->second;
+}
+
+uint32_t FunctionAnalysis::FindNumber(uint32_t index) const {
+  if (index < near_count_) {
+    return index;
+  }
+  const auto found = far_.find(index);
+  return found == far_.end() ? kNone : found->second;
+}
+
+bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
   const auto open_block = [&](uint32_t offset, Action action) {
     const bool is_loop = action == Action::kLoop;
     const auto block = static_cast<uint32_t>(blocks_.size());
@@ -320,7 +363,7 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
       }
       case Action::kBrTable: {
         const uint32_t count = cursor.U32();
-        if (count > body.size()) {
+        if (count > body_bytes) {
           return false;
         }
         const auto begin = static_cast<uint32_t>(br_table_targets_.size());
@@ -344,8 +387,8 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
       case Action::kLocalGet:
       case Action::kLocalSet:
       case Action::kLocalTee: {
-        const uint32_t local = cursor.U32();
-        if (local >= local_count_) {
+        const uint32_t local = NumberOf(cursor.U32());
+        if (local == kNone) {
           return false;
         }
         if (is_reachable) {
@@ -355,14 +398,22 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
         }
         break;
       }
-      case Action::kMemory:
+      case Action::kMemory: {
+        constexpr uint32_t kHasMemoryIndex = 0x40;
+        const bool has_index = (cursor.U32() & kHasMemoryIndex) != 0;
+        const uint32_t memory_index = has_index ? cursor.U32() : 0;
         cursor.SkipLeb();
-        cursor.SkipLeb();
-        if (is_reachable) {
+        if (is_reachable && memory_index != 0) {
+          Log(local_count_, false);
+        } else if (is_reachable) {
           uses_memory_ = true;
           Log(local_count_ + 1, false);
+          if (checks_memory_) {
+            Log(local_count_ + 2, false);
+          }
         }
         break;
+      }
       case Action::kContext2:
         cursor.SkipLeb();
         [[fallthrough]];

@@ -17,6 +17,8 @@
 #include <span>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+
 #include "engine/wasm/types.h"
 
 namespace wasmd::engine::baseline {
@@ -39,6 +41,7 @@ struct BlockInfo {
 
 class FunctionAnalysis {
  public:
+  static constexpr uint32_t kNone = UINT32_MAX;
   // Per instruction, by its offset.
   static constexpr uint8_t kLastUse = 1;    // local.get: the local is dead afterwards.
   static constexpr uint8_t kDeadStore = 2;  // local.set, local.tee: the local is dead afterwards.
@@ -51,10 +54,24 @@ class FunctionAnalysis {
   // And spent on set operations: branches × words per set.
   static constexpr uint64_t kMaxLivenessWork = uint64_t{1} << 24;
 
-  // `locals` has parameters and declared locals; the two pseudo-locals that the compiler adds
-  // (context, memory base) follow them: local numbers locals.size() and locals.size() + 1. `body`
-  // begins with the local declarations.
-  void Analyze(std::span<const std::byte> body, std::span<const ValType> locals);
+  // What the compiler keeps like locals, by numbers that follow the declared ones': the context,
+  // memory 0's base, memory 0's MemoryContext.
+  static constexpr uint32_t kPseudoLocals = 3;
+
+  // `locals` has the parameters and declared locals, or the first ones: those behind them are
+  // *far*. `body` begins with the local declarations. `checks_memory`: accesses to memory 0 need
+  // its MemoryContext too.
+  void Analyze(std::span<const std::byte> body, uint32_t param_count,
+               std::span<const ValType> locals, bool checks_memory);
+
+  // Locals have numbers, which are what everything here and in the compiler calls a local. Those in
+  // `locals` keep theirs; far ones get theirs when they are first mentioned, so that a function
+  // costs what its body does: seven bytes of it can declare 50,000.
+  uint32_t NumberOf(uint32_t index) { return index < near_count_ ? index : NumberFar(index); }
+  // kNone: it has none.
+  uint32_t FindNumber(uint32_t index) const;
+  // By number; numbers that nothing has got are of any type.
+  std::span<const ValType> types() const { return types_; }
 
   uint8_t flags(uint32_t body_offset) const { return flags_[body_offset]; }
   // Blocks in the order of their offsets; those in unreachable code may be missing.
@@ -63,6 +80,7 @@ class FunctionAnalysis {
     return std::span(hot_).subspan(block.hot_begin, block.hot_count);
   }
   bool has_calls() const { return has_calls_; }
+  // Memory 0, that is.
   bool uses_memory() const { return uses_memory_; }
   bool has_liveness() const { return has_liveness_; }
   // Whether a declared local may be read after the block's label (its end, or a loop's start)
@@ -94,19 +112,29 @@ class FunctionAnalysis {
     uint32_t weight;
     bool is_assigned;
   };
-  static constexpr uint32_t kNone = UINT32_MAX;
-
   static bool TestBit(const uint64_t* words, uint32_t bit) {
     return (words[bit >> 6] >> (bit & 63)) & 1;
   }
 
-  bool Scan(std::span<const std::byte> body);
+  class Cursor;
+  struct LocalRun {
+    uint32_t end;
+    ValType type;
+  };
+  bool ReadDeclarations(Cursor& cursor, uint32_t param_count);
+  uint32_t NumberFar(uint32_t index);
+  bool Scan(Cursor& cursor, size_t body_bytes);
   void Log(uint32_t local, bool is_assigned);
   void NoteCall();
   void CloseLoop(const OpenBlock& loop);
   void ComputeLiveness();
   void LivenessPass(bool is_final);
 
+  std::vector<LocalRun> runs_;  // Of the declared locals.
+  std::vector<ValType> types_;
+  absl::flat_hash_map<uint32_t, uint32_t> far_;  // Index → number.
+  uint32_t near_count_ = 0;
+  uint32_t declared_count_ = 0;  // Parameters included.
   std::vector<uint8_t> flags_;
   std::vector<BlockInfo> blocks_;
   std::vector<HotLocal> hot_;
@@ -122,11 +150,12 @@ class FunctionAnalysis {
   std::vector<uint64_t> live_;
   std::vector<uint64_t> else_live_;
   uint32_t innermost_loop_ = kNone;  // Index in open_.
-  uint32_t local_count_ = 0;
+  uint32_t local_count_ = 0;         // Numbers that there can be.
   uint32_t words_ = 0;
   uint64_t work_ = 0;  // Branches.
   bool has_calls_ = false;
   bool uses_memory_ = false;
+  bool checks_memory_ = false;
   bool has_liveness_ = false;
   bool has_loops_ = false;
 };

@@ -130,6 +130,7 @@ void FunctionCompiler::SetLocal(uint32_t local, Value& value) {
     return;
   }
   DetachEntries(local);
+  ForgetChecks(local);
   Local& info = locals_[local];
   if (info.reg != kNoReg) {
     Free(info.reg);
@@ -160,6 +161,7 @@ Reg FunctionCompiler::Hint(Kind kind, uint32_t next_offset, Value* a, Value* b) 
       break;
     }
   }
+  local = analysis_.FindNumber(local);
   if (local >= local_count_ || IsFloat(locals_[local].kind) != IsFloat(kind)) {
     return kNoReg;
   }
@@ -249,7 +251,7 @@ void FunctionCompiler::MoveTo(Reg dst, const Value& value) {
       asm_.Load(value.kind, dst, Mem::Frame(value.disp));
       break;
     case EntryKind::kLoad:
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.Load(value.kind, dst, pending_load_.mem);
       break;
     case EntryKind::kScaled:
