@@ -14,13 +14,15 @@
 namespace wasmd::engine {
 namespace {
 
-std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module,
-                                      const ContextLayout& layout) {
-  switch (tier) {
-    case Tier::kBaseline:
-      return NewBaselineCompiler(module, layout);
-  }
-  WASMD_UNREACHABLE();
+CompilerFactory CompilersWith(const CodeOptions& options) {
+  return [options](Tier tier, const Module& module,
+                   const ContextLayout& layout) -> std::unique_ptr<Compiler> {
+    switch (tier) {
+      case Tier::kBaseline:
+        return NewBaselineCompiler(module, layout, options);
+    }
+    WASMD_UNREACHABLE();
+  };
 }
 
 absl::Status CheckCancel(const LoadOptions& options) {
@@ -35,9 +37,9 @@ Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
-  WASMD_ASSIGN_OR_RETURN(
-      std::shared_ptr<RuntimeEnv> env,
-      RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes), &NewCompiler));
+  WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
+                         RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
+                                            CompilersWith(options.code)));
   return std::unique_ptr<Engine>(new Engine(std::move(env)));
 }
 

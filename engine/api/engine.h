@@ -49,6 +49,7 @@ struct EngineOptions {
   // Machine code of all this engine's modules together; at most kCodeArenaBytes, which the
   // process's engines share.
   uint64_t code_bytes = uint64_t{1} << 30;
+  CodeOptions code;
 };
 
 enum class CompileMode : uint8_t {

@@ -27,6 +27,8 @@
 namespace wasmd::engine {
 namespace {
 
+constexpr uint8_t kVectorPrefix = 0xfd;
+
 // Spec: binary-section
 enum class SectionId : uint8_t {
   kCustom = 0,
@@ -91,6 +93,8 @@ std::optional<ValType> ValTypeOfCode(uint8_t code) {
       return ValType::kF32;
     case 0x7c:
       return ValType::kF64;
+    case 0x7b:
+      return ValType::kV128;
     case 0x70:
       return ValType::kFuncRef;
     case 0x6f:
@@ -150,6 +154,7 @@ class ModuleDecoder {
   ConstExpr DecodeConstExpr(ByteReader& reader, ValType expected);
   bool DecodeConstInstruction(ByteReader& reader, uint8_t opcode, ConstExpr& expr);
   bool DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstExpr& expr);
+  bool DecodeV128Const(ByteReader& reader, ConstExpr& expr);
   void FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode);
   uint32_t DecodeTypeIndex(ByteReader& reader);
 
@@ -582,9 +587,26 @@ bool ModuleDecoder::DecodeConstInstruction(ByteReader& reader, uint8_t opcode, C
     case Opcode::kGlobalGet:
       return DecodeConstGlobalGet(reader, at, expr);
     default:  // Every other instruction is not constant.
+      if (opcode == kVectorPrefix && DecodeV128Const(reader, expr)) {
+        return ok();
+      }
       FailConstOpcode(reader, at, opcode);
       return false;
   }
+}
+
+// Behind the prefix. False: it is another instruction, and nothing has been read.
+bool ModuleDecoder::DecodeV128Const(ByteReader& reader, ConstExpr& expr) {
+  ByteReader ahead = reader;
+  constexpr uint32_t kV128ConstCode = static_cast<uint32_t>(Opcode::kV128Const) & 0xffff;
+  if (ahead.U32() != kV128ConstCode || !ok()) {
+    return false;
+  }
+  reader = ahead;
+  expr.type = ValType::kV128;
+  expr.bits = reader.F64Bits();
+  expr.hi = reader.F64Bits();
+  return true;
 }
 
 void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode) {

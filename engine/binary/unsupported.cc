@@ -9,8 +9,6 @@ namespace wasmd::engine {
 
 std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
   switch (code) {
-    case 0x7b:  // v128
-      return Feature::kSimd;
     case 0x64:  // ref
     case 0x63:  // ref null
       return Feature::kFunctionReferences;
@@ -57,8 +55,6 @@ std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
       return Feature::kGc;
     case 0xfc:  // i64.add128, i64.sub128, i64.mul_wide_s, i64.mul_wide_u
       return sub >= 0x13 && sub <= 0x16 ? std::optional(Feature::kWideArithmetic) : std::nullopt;
-    case 0xfd:
-      return sub >= 0x100 ? Feature::kRelaxedSimd : Feature::kSimd;
     case 0xfe:
       return Feature::kThreads;
     default:

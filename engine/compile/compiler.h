@@ -21,6 +21,16 @@ namespace wasmd::engine {
 
 enum class Tier : uint8_t { kBaseline };
 
+// What the code of all of an engine's modules is like.
+struct CodeOptions {
+  // Relaxed SIMD instructions give what the spec's deterministic profile says, on every machine:
+  // what their fixed-width counterparts give, products rounded before they are added, bytes signed
+  // in dot products and their sums saturated. Otherwise each is what the machine does best.
+  bool deterministic_relaxed_simd = false;
+  // False: no more of vectors than SSE4.1, as on an old machine. For tests.
+  bool use_avx = true;
+};
+
 struct CompiledFunction {
   std::vector<uint8_t> code;  // Entry at offset 0. Constants stand behind it, addressed relative to
                               // rip; aligned to 16 from the start.
@@ -43,7 +53,8 @@ class Compiler {
 };
 
 // Both outlive the compiler.
-std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout);
+std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout,
+                                              const CodeOptions& options = {});
 
 }  // namespace wasmd::engine
 

@@ -9,7 +9,10 @@ namespace wasmd::engine {
 
 RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
                        CompilerFactory compilers_in)
-    : arena_(arena), quota_(code_bytes), watchdog_(std::move(watchdog)), compilers_(compilers_in) {}
+    : arena_(arena),
+      quota_(code_bytes),
+      watchdog_(std::move(watchdog)),
+      compilers_(std::move(compilers_in)) {}
 
 absl::StatusOr<std::shared_ptr<RuntimeEnv>> RuntimeEnv::Create(uint64_t code_bytes,
                                                                CompilerFactory compilers) {
@@ -17,7 +20,7 @@ absl::StatusOr<std::shared_ptr<RuntimeEnv>> RuntimeEnv::Create(uint64_t code_byt
   WASMD_RETURN_IF_ERROR(InstallSignalActions());
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<Watchdog> watchdog, Watchdog::Start());
   return std::shared_ptr<RuntimeEnv>(
-      new RuntimeEnv(*arena, code_bytes, std::move(watchdog), compilers));
+      new RuntimeEnv(*arena, code_bytes, std::move(watchdog), std::move(compilers)));
 }
 
 }  // namespace wasmd::engine

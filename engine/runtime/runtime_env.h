@@ -2,6 +2,7 @@
 #ifndef WASMD_ENGINE_RUNTIME_RUNTIME_ENV_H_
 #define WASMD_ENGINE_RUNTIME_RUNTIME_ENV_H_
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -16,8 +17,8 @@
 namespace wasmd::engine {
 
 // Which compiler a tier is; only engine/api knows them.
-using CompilerFactory = std::unique_ptr<Compiler> (*)(Tier tier, const Module& module,
-                                                      const ContextLayout& layout);
+using CompilerFactory = std::function<std::unique_ptr<Compiler>(Tier tier, const Module& module,
+                                                                const ContextLayout& layout)>;
 
 class RuntimeEnv {
  public:
@@ -36,7 +37,7 @@ class RuntimeEnv {
   TypeRegistry& types() { return types_; }
   MemorySlots& memory_slots() { return memory_slots_; }
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
-  CompilerFactory compilers() const { return compilers_; }
+  const CompilerFactory& compilers() const { return compilers_; }
 
  private:
   RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,

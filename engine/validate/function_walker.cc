@@ -36,6 +36,7 @@ constexpr ValType kOneI32[] = {ValType::kI32};
 constexpr ValType kOneI64[] = {ValType::kI64};
 constexpr ValType kOneF32[] = {ValType::kF32};
 constexpr ValType kOneF64[] = {ValType::kF64};
+constexpr ValType kOneV128[] = {ValType::kV128};
 constexpr ValType kOneFuncRef[] = {ValType::kFuncRef};
 constexpr ValType kOneExternRef[] = {ValType::kExternRef};
 
@@ -50,6 +51,8 @@ std::span<const ValType> OneValType(uint8_t code) {
       return kOneF32;
     case 0x7c:
       return kOneF64;
+    case 0x7b:
+      return kOneV128;
     case 0x70:
       return kOneFuncRef;
     case 0x6f:

@@ -1,7 +1,7 @@
 // wasmd_conformance: runs the official test suite, converted to JSON, through the real engine.
 //
-//   wasmd_conformance SUITE [--only PREFIX …] [--list FILE] [--mode lazy|eager|both] [--json FILE]
-//   [--verbose]
+//   wasmd_conformance SUITE [--only PREFIX …] [--list FILE] [--mode lazy|eager|both]
+//   [--without-avx] [--deterministic] [--json FILE] [--verbose]
 //
 // SUITE is the suite's folder (the one with core/), or any folder below it. Each script runs in a
 // process of its own, so that a crash is that script's failure. Counts by folder, then the scripts
@@ -48,6 +48,7 @@ struct Job {
   std::string name;    // "core/i32", as the lists have it below core/.
   std::string folder;  // "core", "core/simd".
   CompileMode mode = CompileMode::kLazy;
+  wasmd::engine::CodeOptions code;
   ScriptResult result;
 };
 
@@ -73,7 +74,7 @@ struct Counts {
 // In the child: runs the script and writes what came of it.
 [[noreturn]] void RunChild(const Job& job, int out) {
   alarm(kScriptTimeoutSeconds);
-  auto engine = wasmd::engine::Engine::Create({});
+  auto engine = wasmd::engine::Engine::Create({.code = job.code});
   ScriptResult result;
   if (engine.ok()) {
     result = wasmd::tests::RunScript(**engine, job.script, job.mode);
@@ -133,8 +134,8 @@ void RunJob(Job& job) {
 }
 
 std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>& only,
-                          const std::set<std::string>& list,
-                          const std::vector<CompileMode>& modes) {
+                          const std::set<std::string>& list, const std::vector<CompileMode>& modes,
+                          const wasmd::engine::CodeOptions& code) {
   std::vector<Job> jobs;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(suite)) {
     const fs::path& path = entry.path();
@@ -155,7 +156,8 @@ std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>&
     }
     for (const CompileMode mode : modes) {
       std::string folder = relative.parent_path().string();
-      jobs.push_back({path, name, folder.empty() ? suite.filename().string() : folder, mode, {}});
+      jobs.push_back(
+          {path, name, folder.empty() ? suite.filename().string() : folder, mode, code, {}});
     }
   }
   std::ranges::sort(jobs, {}, &Job::name);
@@ -265,7 +267,7 @@ int main(int argc, char** argv) {
   std::string suite, json_file, list_file, mode = "lazy";
   std::vector<std::string> only;
   unsigned threads = std::max(1u, std::thread::hardware_concurrency());
-  bool verbose = false;
+  bool verbose = false, without_avx = false, deterministic = false;
   app.add_option("suite", suite, "the suite's folder (the one with core/), or a folder below it")
       ->required()
       ->check(CLI::ExistingDirectory);
@@ -275,6 +277,8 @@ int main(int argc, char** argv) {
   app.add_option("--mode", mode, "how functions are compiled")
       ->check(CLI::IsMember({"lazy", "eager", "both"}))
       ->capture_default_str();
+  app.add_flag("--without-avx", without_avx, "compile for a CPU that has SSE4.1 and no AVX");
+  app.add_flag("--deterministic", deterministic, "relaxed SIMD as in the deterministic profile");
   app.add_option("--jobs", threads, "scripts at a time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -298,7 +302,9 @@ int main(int argc, char** argv) {
   if (mode != "lazy") {
     modes.push_back(CompileMode::kEager);
   }
-  std::vector<Job> jobs = FindJobs(fs::canonical(suite), only, list, modes);
+  std::vector<Job> jobs =
+      FindJobs(fs::canonical(suite), only, list, modes,
+               {.deterministic_relaxed_simd = deterministic, .use_avx = !without_avx});
   if (jobs.empty() || (!list.empty() && jobs.size() != list.size() * modes.size())) {
     std::fprintf(stderr, "wasmd_conformance: %zu scripts found in %s, %zu asked for\n",
                  jobs.size() / modes.size(), suite.c_str(), list.size());
