@@ -49,7 +49,8 @@ TEST_P(VectorValueTest, TypedCalls) {
     EXPECT_EQ(*(*same)(s(5)), s(5));
   }
   const auto wrong = instance.Func("same").Typed<double(V128)>();
-  EXPECT_THAT(std::string(wrong.status().message()), HasSubstr("(func (param v128) (result v128))"));
+  EXPECT_THAT(std::string(wrong.status().message()),
+              HasSubstr("(func (param v128) (result v128))"));
 }
 
 TEST_P(VectorValueTest, CallsWithValues) {
