@@ -251,6 +251,24 @@ FunctionCompiler::VectorOperands FunctionCompiler::PopVectors(uint32_t immediate
   return {a, b, AllocFor(Kind::kV128, Hint(Kind::kV128, AfterVector(immediates)))};
 }
 
+// Only AVX has a destination of its own.
+Reg FunctionCompiler::ResultOf(Value& a, Value& b, uint32_t immediates) {
+  const Reg hint = Hint(Kind::kV128, AfterVector(immediates), &a, &b);
+  if (asm_.has_avx() && a.is_dying) {
+    return a.reg;
+  }
+  return asm_.has_avx() && b.is_dying ? b.reg : AllocFor(Kind::kV128, hint);
+}
+
+FunctionCompiler::VectorOperands FunctionCompiler::PopVectorsOnce(uint32_t immediates) {
+  Value rhs = Pop();
+  Value lhs = Pop();
+  const Reg b = ToReg(rhs);
+  const Reg a = ToReg(lhs);
+  // One register twice dies with the one popped last.
+  return {a, b, ResultOf(lhs, rhs, immediates)};
+}
+
 void FunctionCompiler::EmitVectorUnary(const VectorOp& op, int immediate) {
   const auto [src, dst] = PopVector();
   immediate < 0 ? asm_.Float2(op, dst, src) : asm_.Float2(op, dst, src, immediate);

@@ -512,7 +512,7 @@ void FunctionCompiler::VectorQ15(bool is_relaxed) {
 
 // pshufb gives zero where the index's top bit is set, and takes it modulo 16 elsewhere.
 void FunctionCompiler::VectorSwizzle(bool is_relaxed) {
-  auto [a, indices, dst] = PopVectors();
+  auto [a, indices, dst] = PopVectorsOnce();
   if (!is_relaxed) {
     // From 16 on, the sum is at least 0x80.
     asm_.Float3Constant(kPaddusb, kScratchXmm, indices, Bytes(0x70));

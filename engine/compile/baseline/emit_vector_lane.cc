@@ -203,13 +203,13 @@ void FunctionCompiler::OnVectorLane(Opcode op, uint8_t lane) {
       insert(3);
       break;
     case Opcode::kF32x4ReplaceLane: {
-      const auto [vector, scalar, dst] = PopVectors(1);
+      const auto [vector, scalar, dst] = PopVectorsOnce(1);
       asm_.Float3({Inst::kIdInsertps, Inst::kIdVinsertps}, dst, vector, scalar, lane << 4);
       PushVector(dst);
       break;
     }
     case Opcode::kF64x2ReplaceLane: {
-      const auto [vector, scalar, dst] = PopVectors(1);
+      const auto [vector, scalar, dst] = PopVectorsOnce(1);
       if (lane == 0) {
         asm_.Float3({Inst::kIdMovsd, Inst::kIdVmovsd}, dst, vector, scalar);
       } else {
@@ -291,7 +291,8 @@ void FunctionCompiler::OnShuffle(std::span<const uint8_t, 16> wanted) {
     ShuffleOne(all_b && a != b ? b_value : a_value, lanes.data());
     return;
   }
-  const Reg dst = AllocFor(Kind::kV128, Hint(Kind::kV128, AfterVector(16)));
+  // Both are read by one instruction; of two, b by the first.
+  const Reg dst = ResultOf(a_value, b_value, 16);
   if (ShuffleTwo(a, b, dst, lanes.data())) {
     PushVector(dst);
     return;
@@ -337,7 +338,7 @@ void FunctionCompiler::ShuffleOne(Value& value, const uint8_t* lanes) {
   PushVector(dst);
 }
 
-// By one instruction, if there is one. dst is neither a nor b.
+// By one instruction, if there is one.
 bool FunctionCompiler::ShuffleTwo(Reg a, Reg b, Reg dst, const uint8_t* lanes) {
   uint8_t groups[16];
   for (const Unpack& unpack : kUnpacks) {

@@ -444,13 +444,16 @@ class FunctionCompiler : public NullSink {
   VectorOperand PopVector();
   Reg NewVector() { return AllocFor(Kind::kV128); }
   void PushVector(Reg reg) { PushReg(Kind::kV128, reg); }
-  // Two popped operands in registers, and a register for the result that is neither.
+  // Two popped operands in registers, and a register for the result that is neither, or with
+  // PopVectorsOnce, for a single instruction that reads before it writes, perhaps one of them.
   struct VectorOperands {
     Reg a;
     Reg b;
     Reg dst;
   };
   VectorOperands PopVectors(uint32_t immediates = 0);
+  VectorOperands PopVectorsOnce(uint32_t immediates = 0);
+  Reg ResultOf(Value& a, Value& b, uint32_t immediates);
   void EmitVectorBinary(const VectorBinary& how);
   void EmitVectorUnary(const Assembler::FloatOp& op, int immediate = -1);
   void VectorCompare(Opcode op);

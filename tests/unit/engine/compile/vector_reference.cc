@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <ostream>
 #include <type_traits>
 
 #include "engine/base/check.h"
@@ -126,6 +127,9 @@ V128 Splat(V128 a) {
 }
 V128 Scalar(U64 bits) {
   return {bits, 0};
+}
+V128 SignedScalar(S32 value) {
+  return Scalar(static_cast<U32>(value));
 }
 template <typename T>
 V128 AllTrue(V128 a) {
@@ -310,7 +314,7 @@ V128 MultiplyAdd(V128 a, V128 b, V128 c, T sign, bool fuses) {
   case Opcode::k##Shape##AvgrU:                                        \
     return Map<U>(a, b, [](U64 x, U64 y) { return (x + y + 1) / 2; }); \
   case Opcode::k##Shape##ExtractLaneS:                                 \
-    return Scalar(static_cast<U32>(Split<S>(a)[lanes[0]]));            \
+    return SignedScalar(Split<S>(a)[lanes[0]]);                        \
   case Opcode::k##Shape##ExtractLaneU:                                 \
     return Scalar(Split<U>(a)[lanes[0]]);
 
@@ -632,6 +636,10 @@ bool LanesMatch(const VectorExpectation& expected, size_t count, V128 actual) {
 }
 
 }  // namespace
+
+void PrintTo(const V128& value, std::ostream* out) {
+  *out << std::hex << value.hi << ":" << value.lo << std::dec;
+}
 
 VectorExpectation ExpectVector(Opcode op, std::span<const V128> operands,
                                std::span<const uint8_t> lanes) {

@@ -3,6 +3,7 @@
 #define WASMD_TESTS_UNIT_ENGINE_COMPILE_VECTOR_REFERENCE_H_
 
 #include <cstdint>
+#include <iosfwd>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,9 @@
 #include "engine/wasm/types.h"
 
 namespace wasmd::engine {
+
+// For GoogleTest: the upper half first.
+void PrintTo(const V128& value, std::ostream* out);
 
 struct VectorExpectation {
   // What the spec allows, each lane by itself; the deterministic profile's first.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -17,11 +16,6 @@
 extern "C" void wasmd_test_clobber();  // numeric_test.cc
 
 namespace wasmd::engine {
-
-void PrintTo(const V128& value, std::ostream* out) {
-  *out << std::hex << value.hi << ":" << value.lo << std::dec;
-}
-
 namespace {
 
 struct Cpu {
