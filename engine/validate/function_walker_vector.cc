@@ -56,7 +56,7 @@ constexpr uint8_t AlignOf(std::string_view text) {
   if (digits == std::string_view::npos) {
     return 4;
   }
-  if (name.find('x') != std::string_view::npos) {
+  if (name.find('x') < name.size()) {
     return 3;
   }
   switch (name[digits]) {
