@@ -14,15 +14,13 @@
 namespace wasmd::engine {
 namespace {
 
-CompilerFactory CompilersWith(const CodeOptions& options) {
-  return [options](Tier tier, const Module& module,
-                   const ContextLayout& layout) -> std::unique_ptr<Compiler> {
-    switch (tier) {
-      case Tier::kBaseline:
-        return NewBaselineCompiler(module, layout, options);
-    }
-    WASMD_UNREACHABLE();
-  };
+std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module, const ContextLayout& layout,
+                                      const CompilerOptions& options) {
+  switch (tier) {
+    case Tier::kBaseline:
+      return NewBaselineCompiler(module, layout, options);
+  }
+  WASMD_UNREACHABLE();
 }
 
 absl::Status CheckCancel(const LoadOptions& options) {
@@ -37,9 +35,11 @@ Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
+  const CompilerOptions compiler_options{
+      .deterministic_relaxed_simd = options.deterministic_relaxed_simd, .use_avx = options.use_avx};
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
                          RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
-                                            CompilersWith(options.code)));
+                                            &NewCompiler, compiler_options));
   return std::unique_ptr<Engine>(new Engine(std::move(env)));
 }
 

@@ -49,7 +49,9 @@ struct EngineOptions {
   // Machine code of all this engine's modules together; at most kCodeArenaBytes, which the
   // process's engines share.
   uint64_t code_bytes = uint64_t{1} << 30;
-  CodeOptions code;
+  // See CompilerOptions.
+  bool deterministic_relaxed_simd = false;
+  bool use_avx = true;
 };
 
 enum class CompileMode : uint8_t {

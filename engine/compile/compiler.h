@@ -21,8 +21,8 @@ namespace wasmd::engine {
 
 enum class Tier : uint8_t { kBaseline };
 
-// What the code of all of an engine's modules is like.
-struct CodeOptions {
+// What the code of all modules of an engine has in common.
+struct CompilerOptions {
   // Relaxed SIMD instructions give what the spec's deterministic profile says, on every machine:
   // what their fixed-width counterparts give, products rounded before they are added, bytes signed
   // in dot products and their sums saturated. Otherwise each is what the machine does best.
@@ -52,9 +52,9 @@ class Compiler {
   virtual absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) = 0;
 };
 
-// Both outlive the compiler.
+// Module and layout outlive the compiler.
 std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout,
-                                              const CodeOptions& options = {});
+                                              const CompilerOptions& options = {});
 
 }  // namespace wasmd::engine
 

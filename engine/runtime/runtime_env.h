@@ -2,7 +2,6 @@
 #ifndef WASMD_ENGINE_RUNTIME_RUNTIME_ENV_H_
 #define WASMD_ENGINE_RUNTIME_RUNTIME_ENV_H_
 
-#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -17,15 +16,17 @@
 namespace wasmd::engine {
 
 // Which compiler a tier is; only engine/api knows them.
-using CompilerFactory = std::function<std::unique_ptr<Compiler>(Tier tier, const Module& module,
-                                                                const ContextLayout& layout)>;
+using CompilerFactory = std::unique_ptr<Compiler> (*)(Tier tier, const Module& module,
+                                                      const ContextLayout& layout,
+                                                      const CompilerOptions& options);
 
 class RuntimeEnv {
  public:
   // Installs the signal actions and makes the code arena where that has not been done in this
   // process.
   static absl::StatusOr<std::shared_ptr<RuntimeEnv>> Create(uint64_t code_bytes,
-                                                            CompilerFactory compilers);
+                                                            CompilerFactory compilers,
+                                                            const CompilerOptions& options);
   RuntimeEnv(const RuntimeEnv&) = delete;
   RuntimeEnv& operator=(const RuntimeEnv&) = delete;
   // Ends the watchdog's thread here: what is watched holds the watchdog too, and its last holder
@@ -37,11 +38,12 @@ class RuntimeEnv {
   TypeRegistry& types() { return types_; }
   MemorySlots& memory_slots() { return memory_slots_; }
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
-  const CompilerFactory& compilers() const { return compilers_; }
+  CompilerFactory compilers() const { return compilers_; }
+  const CompilerOptions& compiler_options() const { return compiler_options_; }
 
  private:
   RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-             CompilerFactory compilers);
+             CompilerFactory compilers, const CompilerOptions& options);
   CodeArena& arena_;
   CodeQuota quota_;
   TypeRegistry types_;
@@ -49,6 +51,7 @@ class RuntimeEnv {
   const std::shared_ptr<Watchdog>
       watchdog_;  // Shared with interrupt handles, which may outlive us.
   const CompilerFactory compilers_;
+  const CompilerOptions compiler_options_;
 };
 
 }  // namespace wasmd::engine

@@ -48,7 +48,7 @@ struct Job {
   std::string name;    // "core/i32", as the lists have it below core/.
   std::string folder;  // "core", "core/simd".
   CompileMode mode = CompileMode::kLazy;
-  wasmd::engine::CodeOptions code;
+  wasmd::engine::EngineOptions engine;
   ScriptResult result;
 };
 
@@ -74,7 +74,7 @@ struct Counts {
 // In the child: runs the script and writes what came of it.
 [[noreturn]] void RunChild(const Job& job, int out) {
   alarm(kScriptTimeoutSeconds);
-  auto engine = wasmd::engine::Engine::Create({.code = job.code});
+  auto engine = wasmd::engine::Engine::Create(job.engine);
   ScriptResult result;
   if (engine.ok()) {
     result = wasmd::tests::RunScript(**engine, job.script, job.mode);
@@ -135,7 +135,7 @@ void RunJob(Job& job) {
 
 std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>& only,
                           const std::set<std::string>& list, const std::vector<CompileMode>& modes,
-                          const wasmd::engine::CodeOptions& code) {
+                          const wasmd::engine::EngineOptions& engine) {
   std::vector<Job> jobs;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(suite)) {
     const fs::path& path = entry.path();
@@ -157,7 +157,7 @@ std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>&
     for (const CompileMode mode : modes) {
       std::string folder = relative.parent_path().string();
       jobs.push_back(
-          {path, name, folder.empty() ? suite.filename().string() : folder, mode, code, {}});
+          {path, name, folder.empty() ? suite.filename().string() : folder, mode, engine, {}});
     }
   }
   std::ranges::sort(jobs, {}, &Job::name);

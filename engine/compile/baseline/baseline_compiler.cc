@@ -11,7 +11,8 @@ namespace {
 
 class BaselineCompiler final : public Compiler {
  public:
-  BaselineCompiler(const Module& module, const ContextLayout& layout, const CodeOptions& options)
+  BaselineCompiler(const Module& module, const ContextLayout& layout,
+                   const CompilerOptions& options)
       : module_(module), compiler_(module, layout, options) {}
 
   absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) override {
@@ -33,7 +34,7 @@ class BaselineCompiler final : public Compiler {
 }  // namespace
 
 std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout,
-                                              const CodeOptions& options) {
+                                              const CompilerOptions& options) {
   return std::make_unique<BaselineCompiler>(module, layout, options);
 }
 

@@ -40,8 +40,8 @@ Mem OverflowCell(uint32_t index) {
 }  // namespace
 
 FunctionCompiler::FunctionCompiler(const Module& module, const ContextLayout& layout,
-                                   const CodeOptions& options)
-    : module_(module), layout_(layout), is_deterministic_(options.deterministic_relaxed_simd) {
+                                   const CompilerOptions& options)
+    : module_(module), layout_(layout), options_(options) {
   if (!options.use_avx) {
     asm_.set_features(asm_.features().WithoutAvx());
   }

@@ -302,7 +302,7 @@ void FunctionCompiler::OnVector(Opcode op) {
       VectorSwizzle(false);
       break;
     case Opcode::kI8x16RelaxedSwizzle:
-      VectorSwizzle(!is_deterministic_);
+      VectorSwizzle(!options_.deterministic_relaxed_simd);
       break;
     case Opcode::kI8x16Ne:
     case Opcode::kI8x16LtU:
@@ -407,7 +407,7 @@ void FunctionCompiler::OnVector(Opcode op) {
       VectorQ15(false);
       break;
     case Opcode::kI16x8RelaxedQ15mulrS:
-      VectorQ15(!is_deterministic_);
+      VectorQ15(!options_.deterministic_relaxed_simd);
       break;
     case Opcode::kI16x8ExtendLowI8x16S:
       VectorExtend(kPmovsxbw, false);

@@ -98,16 +98,16 @@ bool FunctionCompiler::VectorFloat(Opcode op) {
       VectorMinMax(false, true);
       return true;
     case Opcode::kF32x4RelaxedMin:
-      is_deterministic_ ? VectorMinMax(true, false) : EmitVectorBinary({kMinps});
+      options_.deterministic_relaxed_simd ? VectorMinMax(true, false) : EmitVectorBinary({kMinps});
       return true;
     case Opcode::kF32x4RelaxedMax:
-      is_deterministic_ ? VectorMinMax(false, false) : EmitVectorBinary({kMaxps});
+      options_.deterministic_relaxed_simd ? VectorMinMax(false, false) : EmitVectorBinary({kMaxps});
       return true;
     case Opcode::kF64x2RelaxedMin:
-      is_deterministic_ ? VectorMinMax(true, true) : EmitVectorBinary({kMinpd});
+      options_.deterministic_relaxed_simd ? VectorMinMax(true, true) : EmitVectorBinary({kMinpd});
       return true;
     case Opcode::kF64x2RelaxedMax:
-      is_deterministic_ ? VectorMinMax(false, true) : EmitVectorBinary({kMaxpd});
+      options_.deterministic_relaxed_simd ? VectorMinMax(false, true) : EmitVectorBinary({kMaxpd});
       return true;
     case Opcode::kF32x4DemoteF64x2Zero:
       EmitVectorUnary(kCvtpd2ps);
@@ -127,12 +127,12 @@ bool FunctionCompiler::VectorFloat(Opcode op) {
       return true;
     // Relaxed, what is out of range may give the least integer, as the machine has it.
     case Opcode::kI32x4RelaxedTruncF32x4S:
-      is_deterministic_ ? VectorTruncate(Opcode::kI32x4TruncSatF32x4S)
-                        : EmitVectorUnary(kCvttps2dq);
+      options_.deterministic_relaxed_simd ? VectorTruncate(Opcode::kI32x4TruncSatF32x4S)
+                                          : EmitVectorUnary(kCvttps2dq);
       return true;
     case Opcode::kI32x4RelaxedTruncF64x2SZero:
-      is_deterministic_ ? VectorTruncate(Opcode::kI32x4TruncSatF64x2SZero)
-                        : EmitVectorUnary(kCvttpd2dq);
+      options_.deterministic_relaxed_simd ? VectorTruncate(Opcode::kI32x4TruncSatF64x2SZero)
+                                          : EmitVectorUnary(kCvttpd2dq);
       return true;
     case Opcode::kI32x4TruncSatF32x4U:
     case Opcode::kI32x4RelaxedTruncF32x4U:
@@ -280,7 +280,7 @@ void FunctionCompiler::VectorMultiplyAdd(bool is_f64, bool negates) {
   const Reg c = ToReg(c_value);
   const Reg b = ToReg(b_value);
   const Reg a = ToReg(a_value);
-  if (!asm_.features().fma || is_deterministic_) {
+  if (!asm_.features().fma || options_.deterministic_relaxed_simd) {
     const Reg dst = AllocFor(Kind::kV128, Hint(Kind::kV128, AfterVector()));
     asm_.Float3(is_f64 ? kMulpd : kMulps, kScratchXmm, a, b);
     if (negates) {

@@ -532,7 +532,7 @@ void FunctionCompiler::VectorSelect(Opcode op) {
   const Reg a = ToReg(a_value);
   const Reg dst = AllocFor(Kind::kV128, Hint(Kind::kV128, AfterVector()));
   InstId blend = Inst::kIdNone;
-  if (asm_.has_avx() && !is_deterministic_) {
+  if (asm_.has_avx() && !options_.deterministic_relaxed_simd) {
     if (op == Opcode::kI8x16RelaxedLaneselect) {
       blend = Inst::kIdVpblendvb;
     } else if (op == Opcode::kI32x4RelaxedLaneselect) {
@@ -561,7 +561,7 @@ void FunctionCompiler::VectorDot(bool adds) {
     ToReg(sum);
   }
   const auto [a, b, dst] = PopVectors();
-  if (!is_deterministic_) {
+  if (!options_.deterministic_relaxed_simd) {
     asm_.Float3(kPmaddubsw, dst, b, a);
   } else {
     const Reg high = NewVector();

@@ -52,7 +52,8 @@ namespace wasmd::engine::baseline {
 
 class FunctionCompiler : public NullSink {
  public:
-  FunctionCompiler(const Module& module, const ContextLayout& layout, const CodeOptions& options);
+  FunctionCompiler(const Module& module, const ContextLayout& layout,
+                   const CompilerOptions& options = {});
 
   // For tests: as if the machine had no more than these.
   void set_features(const CpuFeatures& features) { asm_.set_features(features); }
@@ -496,9 +497,9 @@ class FunctionCompiler : public NullSink {
 
   const Module& module_;
   const ContextLayout& layout_;
+  const CompilerOptions options_;
   Assembler asm_;
   FunctionAnalysis analysis_;
-  const bool is_deterministic_;  // Relaxed vector instructions.
 
   uint32_t func_index_ = 0;
   uint32_t body_offset_ = 0;

@@ -256,17 +256,17 @@ CallResult TrapsWith(TrapCode trap) {
 }
 
 CodeHarness::CodeHarness(std::string_view wat, const baseline::CpuFeatures& features,
-                         const CodeOptions& options)
+                         const CompilerOptions& options)
     : bytes_(Wat(wat)) {
   Load(features, options);
 }
 CodeHarness::CodeHarness(const Bytes& wasm, const baseline::CpuFeatures& features,
-                         const CodeOptions& options)
+                         const CompilerOptions& options)
     : bytes_(wasm) {
   Load(features, options);
 }
 
-void CodeHarness::Load(const baseline::CpuFeatures& features, const CodeOptions& options) {
+void CodeHarness::Load(const baseline::CpuFeatures& features, const CompilerOptions& options) {
   InstallHandler();
   auto module = DecodeModule(AsBytes(bytes_));
   WASMD_CHECK(module.ok(), module.status().ToString().c_str());

@@ -58,10 +58,10 @@ class CodeHarness {
   // has none.
   explicit CodeHarness(std::string_view wat,
                        const baseline::CpuFeatures& features = baseline::CpuFeatures::Host(),
-                       const CodeOptions& options = {});
+                       const CompilerOptions& options = {});
   explicit CodeHarness(const Bytes& wasm,
                        const baseline::CpuFeatures& features = baseline::CpuFeatures::Host(),
-                       const CodeOptions& options = {});
+                       const CompilerOptions& options = {});
   ~CodeHarness();
   CodeHarness(const CodeHarness&) = delete;
   CodeHarness& operator=(const CodeHarness&) = delete;
@@ -83,7 +83,7 @@ class CodeHarness {
 
  private:
   friend struct HarnessBuiltins;
-  void Load(const baseline::CpuFeatures& features, const CodeOptions& options);
+  void Load(const baseline::CpuFeatures& features, const CompilerOptions& options);
 
   Bytes bytes_;
   std::unique_ptr<Module> module_;
