@@ -14,11 +14,11 @@
 namespace wasmd::engine {
 namespace {
 
-std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module,
-                                      const ContextLayout& layout) {
+std::unique_ptr<Compiler> NewCompiler(Tier tier, const Module& module, const ContextLayout& layout,
+                                      const CompilerOptions& options) {
   switch (tier) {
     case Tier::kBaseline:
-      return NewBaselineCompiler(module, layout);
+      return NewBaselineCompiler(module, layout, options);
   }
   WASMD_UNREACHABLE();
 }
@@ -35,9 +35,13 @@ Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
-  WASMD_ASSIGN_OR_RETURN(
-      std::shared_ptr<RuntimeEnv> env,
-      RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes), &NewCompiler));
+  CompilerOptions compiler_options{.bounds_checks = options.bounds_checks};
+  if (options.bounds_checks == BoundsChecks::kGuardPages && !MemorySlots::CanReserve()) {
+    compiler_options.bounds_checks = BoundsChecks::kExplicit;
+  }
+  WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
+                         RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
+                                            &NewCompiler, compiler_options));
   return std::unique_ptr<Engine>(new Engine(std::move(env)));
 }
 
@@ -62,6 +66,10 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(std::vector<std::byte> bytes,
                                                            const LoadOptions& options) const {
   return Load(std::make_shared<const std::vector<std::byte>>(std::move(bytes)), options);
+}
+
+BoundsChecks Engine::bounds_checks() const {
+  return env_->compiler_options().bounds_checks;
 }
 
 void Engine::PrepareThread() {

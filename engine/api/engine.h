@@ -31,6 +31,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "engine/abi/bounds_checks.h"      // IWYU pragma: export
 #include "engine/compile/compiler.h"       // IWYU pragma: export
 #include "engine/runtime/extern_type.h"    // IWYU pragma: export
 #include "engine/runtime/host_func.h"      // IWYU pragma: export
@@ -49,6 +50,10 @@ struct EngineOptions {
   // Machine code of all this engine's modules together; at most kCodeArenaBytes, which the
   // process's engines share.
   uint64_t code_bytes = uint64_t{1} << 30;
+  // Guard pages need 8 GiB of address space for each memory. Where the system does not give the
+  // first of them, or where this says so, all code checks its accesses; memories with 64-bit
+  // addresses or small pages are always checked.
+  BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
 };
 
 enum class CompileMode : uint8_t {
@@ -84,6 +89,9 @@ class Engine {
       std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const;
   absl::StatusOr<std::shared_ptr<LoadedModule>> Load(std::vector<std::byte> bytes,
                                                      const LoadOptions& options) const;
+
+  // What it came to: see EngineOptions.
+  BoundsChecks bounds_checks() const;
 
   // What stores are made with.
   const std::shared_ptr<RuntimeEnv>& runtime() const { return env_; }

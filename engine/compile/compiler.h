@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 
+#include "engine/abi/bounds_checks.h"
 #include "engine/abi/code_site.h"
 #include "engine/abi/instance_context.h"
 #include "engine/wasm/module.h"
@@ -20,6 +21,11 @@
 namespace wasmd::engine {
 
 enum class Tier : uint8_t { kBaseline };
+
+// What the code of all modules of an engine has in common.
+struct CompilerOptions {
+  BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
+};
 
 struct CompiledFunction {
   std::vector<uint8_t> code;  // Entry at offset 0. Constants stand behind it, addressed relative to
@@ -42,8 +48,9 @@ class Compiler {
   virtual absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) = 0;
 };
 
-// Both outlive the compiler.
-std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout);
+// Module and layout outlive the compiler.
+std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout,
+                                              const CompilerOptions& options = {});
 
 }  // namespace wasmd::engine
 

@@ -35,10 +35,13 @@ struct Matcher {
   bool operator()(const FuncType& want) const { return std::get<FuncType>(have) == want; }
   bool operator()(const TableType& want) const {
     const auto& table = std::get<TableType>(have);
-    return table.element == want.element && LimitsMatch(table.limits, want.limits);
+    return table.element == want.element && table.address == want.address &&
+           LimitsMatch(table.limits, want.limits);
   }
   bool operator()(const MemoryType& want) const {
-    return LimitsMatch(std::get<MemoryType>(have).limits, want.limits);
+    const auto& memory = std::get<MemoryType>(have);
+    return memory.address == want.address && memory.page_shift == want.page_shift &&
+           LimitsMatch(memory.limits, want.limits);
   }
   bool operator()(const GlobalType& want) const { return std::get<GlobalType>(have) == want; }
 };
@@ -309,7 +312,7 @@ TrapCode Instantiator::RunSegments() {
       continue;
     }
     TableInstance& table = *instance_->tables_[segment.table_index];
-    const uint64_t offset = Evaluate(segment.offset) & 0xffff'ffff;
+    const uint64_t offset = Evaluate(segment.offset);
     if (offset > table.size() || segment.init.size() > table.size() - offset) {
       return TrapCode::kTableOutOfBounds;
     }
@@ -323,7 +326,7 @@ TrapCode Instantiator::RunSegments() {
       continue;
     }
     LinearMemory& memory = *instance_->memories_[segment.memory_index];
-    const uint64_t offset = Evaluate(segment.offset) & 0xffff'ffff;
+    const uint64_t offset = Evaluate(segment.offset);
     if (offset > memory.size_bytes() || segment.bytes_size > memory.size_bytes() - offset) {
       return TrapCode::kMemoryOutOfBounds;
     }

@@ -34,7 +34,8 @@ class LoadedModule::Impl::CompilerLease {
       }
     }
     if (compiler_ == nullptr) {
-      compiler_ = impl.env_->compilers()(impl.tier_, impl.module_, impl.layout_);
+      compiler_ = impl.env_->compilers()(impl.tier_, impl.module_, impl.layout_,
+                                         impl.env_->compiler_options());
     }
   }
   CompilerLease(const CompilerLease&) = delete;

@@ -8,16 +8,22 @@
 namespace wasmd::engine {
 
 RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-                       CompilerFactory compilers_in)
-    : arena_(arena), quota_(code_bytes), watchdog_(std::move(watchdog)), compilers_(compilers_in) {}
+                       CompilerFactory compilers, const CompilerOptions& options)
+    : arena_(arena),
+      quota_(code_bytes),
+      memory_slots_(options.bounds_checks),
+      watchdog_(std::move(watchdog)),
+      compilers_(compilers),
+      compiler_options_(options) {}
 
 absl::StatusOr<std::shared_ptr<RuntimeEnv>> RuntimeEnv::Create(uint64_t code_bytes,
-                                                               CompilerFactory compilers) {
+                                                               CompilerFactory compilers,
+                                                               const CompilerOptions& options) {
   WASMD_ASSIGN_OR_RETURN(CodeArena * arena, CodeArena::Get());
   WASMD_RETURN_IF_ERROR(InstallSignalActions());
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<Watchdog> watchdog, Watchdog::Start());
   return std::shared_ptr<RuntimeEnv>(
-      new RuntimeEnv(*arena, code_bytes, std::move(watchdog), compilers));
+      new RuntimeEnv(*arena, code_bytes, std::move(watchdog), compilers, options));
 }
 
 }  // namespace wasmd::engine

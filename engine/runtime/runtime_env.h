@@ -17,14 +17,16 @@ namespace wasmd::engine {
 
 // Which compiler a tier is; only engine/api knows them.
 using CompilerFactory = std::unique_ptr<Compiler> (*)(Tier tier, const Module& module,
-                                                      const ContextLayout& layout);
+                                                      const ContextLayout& layout,
+                                                      const CompilerOptions& options);
 
 class RuntimeEnv {
  public:
   // Installs the signal actions and makes the code arena where that has not been done in this
   // process.
   static absl::StatusOr<std::shared_ptr<RuntimeEnv>> Create(uint64_t code_bytes,
-                                                            CompilerFactory compilers);
+                                                            CompilerFactory compilers,
+                                                            const CompilerOptions& options);
   RuntimeEnv(const RuntimeEnv&) = delete;
   RuntimeEnv& operator=(const RuntimeEnv&) = delete;
   // Ends the watchdog's thread here: what is watched holds the watchdog too, and its last holder
@@ -37,10 +39,11 @@ class RuntimeEnv {
   MemorySlots& memory_slots() { return memory_slots_; }
   const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
   CompilerFactory compilers() const { return compilers_; }
+  const CompilerOptions& compiler_options() const { return compiler_options_; }
 
  private:
   RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-             CompilerFactory compilers);
+             CompilerFactory compilers, const CompilerOptions& options);
   CodeArena& arena_;
   CodeQuota quota_;
   TypeRegistry types_;
@@ -48,6 +51,7 @@ class RuntimeEnv {
   const std::shared_ptr<Watchdog>
       watchdog_;  // Shared with interrupt handles, which may outlive us.
   const CompilerFactory compilers_;
+  const CompilerOptions compiler_options_;
 };
 
 }  // namespace wasmd::engine

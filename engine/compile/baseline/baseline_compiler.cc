@@ -11,8 +11,9 @@ namespace {
 
 class BaselineCompiler final : public Compiler {
  public:
-  BaselineCompiler(const Module& module, const ContextLayout& layout)
-      : module_(module), compiler_(module, layout) {}
+  BaselineCompiler(const Module& module, const ContextLayout& layout,
+                   const CompilerOptions& options)
+      : module_(module), compiler_(module, layout, options) {}
 
   absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) override {
     out.Clear();
@@ -32,8 +33,9 @@ class BaselineCompiler final : public Compiler {
 
 }  // namespace
 
-std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout) {
-  return std::make_unique<BaselineCompiler>(module, layout);
+std::unique_ptr<Compiler> NewBaselineCompiler(const Module& module, const ContextLayout& layout,
+                                              const CompilerOptions& options) {
+  return std::make_unique<BaselineCompiler>(module, layout, options);
 }
 
 }  // namespace wasmd::engine

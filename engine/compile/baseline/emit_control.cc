@@ -406,6 +406,7 @@ void FunctionCompiler::OnBlock(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnLoop(const BlockSignature& signature) {
+  checked_.clear();
   EnterLoop(PushControl(ControlKind::kLoop, signature));
 }
 
@@ -502,6 +503,7 @@ void FunctionCompiler::OnIf(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnElse(bool reachable) {
+  checked_.clear();
   Control& control = controls_.back();
   if (reachable) {
     BranchTo(control);
@@ -516,6 +518,7 @@ void FunctionCompiler::OnElse(bool reachable) {
 }
 
 void FunctionCompiler::OnEnd(bool reachable) {
+  checked_.clear();
   Control& control = controls_.back();
   if (control.kind == ControlKind::kFunction) {
     if (reachable) {

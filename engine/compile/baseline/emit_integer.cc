@@ -160,7 +160,7 @@ void FunctionCompiler::AluOperand(Alu op, bool wide, Reg dst, Value& rhs) {
       }
       return;
     case EntryKind::kLoad:
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.AluMem(op, wide, dst, pending_load_.mem);
       return;
     case EntryKind::kSlot:
@@ -331,7 +331,7 @@ void FunctionCompiler::EmitTest(bool wide, Value& lhs, Value& rhs) {
       }
       return;
     case EntryKind::kLoad:
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.Op(Inst::kIdTest, Assembler::M(pending_load_.mem), Assembler::R(reg, wide));
       return;
     case EntryKind::kSlot:
@@ -359,7 +359,7 @@ void FunctionCompiler::IntegerCompare(Cond cond, bool wide) {
   }
   if (rhs.is_const() && FitsImmediate(rhs.bits, wide)) {
     if (lhs.where == EntryKind::kLoad) {
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.CompareMem(wide, pending_load_.mem, static_cast<int32_t>(rhs.bits));
     } else if (lhs.in_memory() && PrefersMemory(lhs)) {
       asm_.CompareMem(wide, MemOf(lhs), static_cast<int32_t>(rhs.bits));
