@@ -31,7 +31,8 @@ absl::Status CheckCancel(const LoadOptions& options) {
 
 }  // namespace
 
-Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
+Engine::Engine(std::shared_ptr<RuntimeEnv> env, const FeatureSet& features)
+    : features_(features), env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
@@ -42,13 +43,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& opti
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
                          RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
                                             &NewCompiler, compiler_options));
-  return std::unique_ptr<Engine>(new Engine(std::move(env)));
+  return std::unique_ptr<Engine>(new Engine(std::move(env), options.features));
 }
 
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
     std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const {
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
-  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes));
+  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes, features_));
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
   const int threads = std::max(options.threads, 1);
   WASMD_RETURN_IF_ERROR(ValidateModule(module, threads));

@@ -43,6 +43,7 @@
 #include "engine/runtime/store.h"          // IWYU pragma: export
 #include "engine/runtime/typed_func.h"     // IWYU pragma: export
 #include "engine/runtime/value.h"          // IWYU pragma: export
+#include "engine/wasm/features.h"          // IWYU pragma: export
 
 namespace wasmd::engine {
 
@@ -54,6 +55,8 @@ struct EngineOptions {
   // first of them, or where this says so, all code checks its accesses; memories with 64-bit
   // addresses or small pages are always checked.
   BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
+  // What modules may use. A module that uses another feature is refused by name.
+  FeatureSet features = {};
 };
 
 enum class CompileMode : uint8_t {
@@ -100,7 +103,8 @@ class Engine {
   static void PrepareThread();
 
  private:
-  explicit Engine(std::shared_ptr<RuntimeEnv> env);
+  Engine(std::shared_ptr<RuntimeEnv> env, const FeatureSet& features);
+  const FeatureSet features_;
   std::shared_ptr<RuntimeEnv>
       env_;  // Shared with modules and stores, which may outlive the engine.
 };

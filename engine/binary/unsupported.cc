@@ -55,8 +55,6 @@ std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
     case 0xd3:  // ref.eq
     case 0xfb:
       return Feature::kGc;
-    case 0xfc:  // i64.add128, i64.sub128, i64.mul_wide_s, i64.mul_wide_u
-      return sub >= 0x13 && sub <= 0x16 ? std::optional(Feature::kWideArithmetic) : std::nullopt;
     case 0xfd:
       return sub >= 0x100 ? Feature::kRelaxedSimd : Feature::kSimd;
     case 0xfe:

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -131,6 +132,7 @@ class Instantiator {
   void MakeGlobals();
   void MakeElems();
   uint64_t Evaluate(const ConstExpr& expr);
+  uint64_t EvaluateExtended(std::span<const ConstOp> ops);
   // kNone, or how it trapped.
   TrapCode RunSegments();
   // A word of the context, at `offset`.
@@ -251,7 +253,7 @@ absl::Status Instantiator::MakeMemories() {
   return absl::OkStatus();
 }
 
-// Spec: exec-expr. Only imported globals can be got: validation has seen to it.
+// Spec: exec-expr. Globals that are got are there already: validation has seen to it.
 uint64_t Instantiator::Evaluate(const ConstExpr& expr) {
   switch (expr.kind) {
     case ConstExpr::Kind::kConst:
@@ -262,8 +264,26 @@ uint64_t Instantiator::Evaluate(const ConstExpr& expr) {
       return 0;
     case ConstExpr::Kind::kRefFunc:
       return reinterpret_cast<uint64_t>(&instance_->FuncRefOf(expr.index));
+    case ConstExpr::Kind::kExtended:
+      return EvaluateExtended(std::span(module_.const_ops).subspan(expr.index, expr.bits));
   }
   WASMD_UNREACHABLE();
+}
+
+uint64_t Instantiator::EvaluateExtended(std::span<const ConstOp> ops) {
+  std::vector<uint64_t> stack;
+  for (const ConstOp& op : ops) {
+    if (op.op == Opcode::kI32Const || op.op == Opcode::kI64Const) {
+      stack.push_back(op.bits);
+    } else if (op.op == Opcode::kGlobalGet) {
+      stack.push_back(instance_->globals_[op.bits]->cell->lo);
+    } else {
+      const uint64_t rhs = stack.back();
+      stack.pop_back();
+      stack.back() = EvaluateConstOp(op.op, stack.back(), rhs);
+    }
+  }
+  return stack.back();
 }
 
 void Instantiator::MakeGlobals() {

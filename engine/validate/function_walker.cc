@@ -175,21 +175,54 @@ bool FunctionWalkerBase::FailMismatch(ValType expected) {
 }
 
 bool FunctionWalkerBase::FailAlignment(const uint8_t* at, uint32_t align) {
-  if (align >= 64 && align < 128) {
-    error_.Unsupported(OffsetOf(at), "a memory index in a memory access", Feature::kMultiMemory);
-  }
   return FailAt(
-      at, align >= 32 ? "malformed memop flags" : "alignment must not be larger than natural");
+      at, align >= 0x80 ? "malformed memop flags" : "alignment must not be larger than natural");
 }
 
-bool FunctionWalkerBase::FailMemoryIndex(const uint8_t* at) {
-  if (at == end_) {
-    return FailLeb(LebError::kUnexpectedEnd);
+bool FunctionWalkerBase::FailFeature(Opcode op) {
+  const OpcodeInfo& info = *FindOpcode(op);
+  error_.Unsupported(offset(), info.text, info.feature);
+  return Fail({});
+}
+
+// Spec: binary-memarg
+bool FunctionWalkerBase::ReadIndexedMemArg(const uint8_t* at, uint32_t align,
+                                           uint32_t natural_align, MemArg& memarg) {
+  constexpr uint32_t kHasMemoryIndex = 0x40;
+  if (align >= 2 * kHasMemoryIndex || (align & kHasMemoryIndex) == 0) {
+    return FailAlignment(at, align);
   }
-  if (*at < 0x80) {
-    error_.Unsupported(OffsetOf(at), "a memory index other than 0", Feature::kMultiMemory);
+  memarg = {.align = align & ~kHasMemoryIndex, .memory_index = 0, .offset = 0};
+  if (memarg.align > natural_align) {
+    return FailAlignment(at, memarg.align);
   }
-  return FailAt(at, "zero byte expected");
+  if (!module_.features.Has(Feature::kMultiMemory)) {
+    error_.Unsupported(OffsetOf(at), "a memory index in a memory access", Feature::kMultiMemory);
+    return Fail({});
+  }
+  return ReadMemoryIndex(memarg.memory_index) && ReadOffset(memarg);
+}
+
+// Spec: valid-memarg
+bool FunctionWalkerBase::ReadOffset(MemArg& memarg) {
+  const uint8_t* const at = pos_;
+  const LebError error = ReadLeb<uint64_t, 64>(pos_, end_, memarg.offset);
+  if (error != LebError::kNone) {
+    return FailLeb(error);
+  }
+  const bool is_32 = module_.memories[memarg.memory_index].type.address == AddressType::kI32;
+  return !is_32 || memarg.offset <= UINT32_MAX || FailAt(at, "offset out of range");
+}
+
+bool FunctionWalkerBase::CheckMemoryIndex(const uint8_t* at, uint32_t index) {
+  if (index >= module_.memories.size()) {
+    return FailUnknown("memory", index);
+  }
+  // Until there were more, the only memory's index was the byte zero.
+  if (pos_ - at != 1 && !module_.features.Has(Feature::kMultiMemory)) {
+    return FailAt(at, "zero byte expected");
+  }
+  return true;
 }
 
 bool FunctionWalkerBase::FailOpcode(uint8_t byte, uint32_t sub) {

@@ -361,7 +361,7 @@ void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
     plan_.move_src[kRdi] = context;
   }
   if (!index.is_reg()) {
-    plan_.loads.push_back({kR10, Kind::kI32, index.is_const(), Mem::Frame(index.disp), index.bits});
+    plan_.loads.push_back({kR10, index.kind, index.is_const(), Mem::Frame(index.disp), index.bits});
   } else if (index.reg != kR10) {
     plan_.move_dst |= Bit(kR10);
     plan_.move_src[kR10] = index.reg;

@@ -446,19 +446,23 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
 }
 
 void FunctionCompiler::OnMemorySize(uint32_t memory_index) {
+  const Kind kind = MemoryAddressKind(memory_index);
+  const uint32_t next = SkipLeb(offset_ + 1, [this](uint32_t at) { return ByteAt(at); });
   const Reg context = ContextReg();
-  const Reg reg = Alloc(kGeneralRegs, Hint(Kind::kI32, offset_ + 2));
+  const Reg reg = Alloc(kGeneralRegs, Hint(kind, next));
   asm_.Load(Kind::kI64, reg,
             Mem::At(context, static_cast<int32_t>(layout_.memory_pointer(memory_index))));
   asm_.Load(Kind::kI64, reg, Mem::At(reg, kMemorySizeBytes));
-  asm_.Op(Inst::kIdShr, Assembler::R64(reg), Assembler::I(16));
-  PushReg(Kind::kI32, reg);
+  if (const uint8_t shift = module_.memories[memory_index].type.page_shift; shift != 0) {
+    asm_.Op(Inst::kIdShr, Assembler::R64(reg), Assembler::I(shift));
+  }
+  PushReg(kind, reg);
 }
 
 void FunctionCompiler::OnMemoryGrow(uint32_t memory_index) {
   const BuiltinArg args[] = {Imm(memory_index), Arg(Pop())};
   CallBuiltin(BuiltinId::kMemoryGrow, args, TrapCode::kNone);
-  PushReg(Kind::kI32, kRax);
+  PushReg(MemoryAddressKind(memory_index), kRax);
 }
 
 void FunctionCompiler::OnMemoryInit(uint32_t data_index, uint32_t memory_index) {
@@ -524,8 +528,9 @@ void FunctionCompiler::OnTableSize(uint32_t table_index) {
   const Reg reg = Alloc(kGeneralRegs);
   asm_.Load(Kind::kI64, reg,
             Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
-  asm_.Load(Kind::kI32, reg, Mem::At(reg, kTableElementCount));
-  PushReg(Kind::kI32, reg);
+  const Kind kind = TableAddressKind(table_index);
+  asm_.Load(kind, reg, Mem::At(reg, kTableElementCount));
+  PushReg(kind, reg);
 }
 
 void FunctionCompiler::OnTableGrow(uint32_t table_index, ValType /*element*/) {
@@ -533,7 +538,7 @@ void FunctionCompiler::OnTableGrow(uint32_t table_index, ValType /*element*/) {
   const Value init = Pop();
   const BuiltinArg args[] = {Imm(table_index), Arg(init), Arg(delta)};
   CallBuiltin(BuiltinId::kTableGrow, args, TrapCode::kNone);
-  PushReg(Kind::kI32, kRax);
+  PushReg(TableAddressKind(table_index), kRax);
 }
 
 void FunctionCompiler::OnTableFill(uint32_t table_index, ValType /*element*/) {

@@ -96,6 +96,7 @@ class FunctionCompiler : public NullSink {
 
   void OnConst(ValType type, uint64_t bits) { PushConst(KindOf(type), bits); }
   void OnUnary(Opcode op, ValType from, ValType to);
+  void OnWideArithmetic(Opcode op);
   void OnBinary(Opcode op, ValType from, ValType to);
 
   void OnLoad(Opcode op, ValType type, const MemArg& memarg);
@@ -370,6 +371,12 @@ class FunctionCompiler : public NullSink {
   void ForgetChecks(uint32_t local);
   void EmitLoad(Opcode op, Reg dst, const Mem& mem);
   Mem PopTableElement(uint32_t table_index, Value& index);
+  Kind MemoryAddressKind(uint32_t index) const {
+    return KindOf(ValTypeOf(module_.memories[index].type.address));
+  }
+  Kind TableAddressKind(uint32_t index) const {
+    return KindOf(ValTypeOf(module_.tables[index].type.address));
+  }
   Mem GlobalCell(uint32_t index);
 
   // --- emit_integer.cc, emit_float.cc
@@ -384,6 +391,8 @@ class FunctionCompiler : public NullSink {
   void EmitMul(bool wide);
   void EmitShift(Opcode op, bool wide);
   void EmitDivide(bool wide, bool is_signed, bool is_rem);
+  void AddWide(bool is_sub);
+  void MultiplyWide(bool is_signed);
   bool DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor);
   void MultiplyHigh32(bool is_signed, Reg dst, Reg src, uint32_t divisor);
   void EmitTest(bool wide, Value& lhs, Value& rhs);
