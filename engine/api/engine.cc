@@ -31,22 +31,27 @@ absl::Status CheckCancel(const LoadOptions& options) {
 
 }  // namespace
 
-Engine::Engine(std::shared_ptr<RuntimeEnv> env) : env_(std::move(env)) {}
+Engine::Engine(std::shared_ptr<RuntimeEnv> env, const FeatureSet& features)
+    : features_(features), env_(std::move(env)) {}
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
-  const CompilerOptions compiler_options{
-      .deterministic_relaxed_simd = options.deterministic_relaxed_simd, .use_avx = options.use_avx};
+  CompilerOptions compiler_options{.bounds_checks = options.bounds_checks,
+                                   .deterministic_relaxed_simd = options.deterministic_relaxed_simd,
+                                   .use_avx = options.use_avx};
+  if (options.bounds_checks == BoundsChecks::kGuardPages && !MemorySlots::CanReserve()) {
+    compiler_options.bounds_checks = BoundsChecks::kExplicit;
+  }
   WASMD_ASSIGN_OR_RETURN(std::shared_ptr<RuntimeEnv> env,
                          RuntimeEnv::Create(std::min(options.code_bytes, kCodeArenaBytes),
                                             &NewCompiler, compiler_options));
-  return std::unique_ptr<Engine>(new Engine(std::move(env)));
+  return std::unique_ptr<Engine>(new Engine(std::move(env), options.features));
 }
 
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
     std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const {
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
-  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes));
+  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes, features_));
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
   const int threads = std::max(options.threads, 1);
   WASMD_RETURN_IF_ERROR(ValidateModule(module, threads));
@@ -64,6 +69,10 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(std::vector<std::byte> bytes,
                                                            const LoadOptions& options) const {
   return Load(std::make_shared<const std::vector<std::byte>>(std::move(bytes)), options);
+}
+
+BoundsChecks Engine::bounds_checks() const {
+  return env_->compiler_options().bounds_checks;
 }
 
 void Engine::PrepareThread() {

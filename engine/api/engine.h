@@ -31,6 +31,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "engine/abi/bounds_checks.h"      // IWYU pragma: export
 #include "engine/compile/compiler.h"       // IWYU pragma: export
 #include "engine/runtime/extern_type.h"    // IWYU pragma: export
 #include "engine/runtime/host_func.h"      // IWYU pragma: export
@@ -42,6 +43,7 @@
 #include "engine/runtime/store.h"          // IWYU pragma: export
 #include "engine/runtime/typed_func.h"     // IWYU pragma: export
 #include "engine/runtime/value.h"          // IWYU pragma: export
+#include "engine/wasm/features.h"          // IWYU pragma: export
 
 namespace wasmd::engine {
 
@@ -49,6 +51,12 @@ struct EngineOptions {
   // Machine code of all this engine's modules together; at most kCodeArenaBytes, which the
   // process's engines share.
   uint64_t code_bytes = uint64_t{1} << 30;
+  // Guard pages need 8 GiB of address space for each memory. Where the system does not give the
+  // first of them, or where this says so, all code checks its accesses; memories with 64-bit
+  // addresses or small pages are always checked.
+  BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
+  // What modules may use. A module that uses another feature is refused by name.
+  FeatureSet features = {};
   // See CompilerOptions.
   bool deterministic_relaxed_simd = false;
   bool use_avx = true;
@@ -88,6 +96,9 @@ class Engine {
   absl::StatusOr<std::shared_ptr<LoadedModule>> Load(std::vector<std::byte> bytes,
                                                      const LoadOptions& options) const;
 
+  // What it came to: see EngineOptions.
+  BoundsChecks bounds_checks() const;
+
   // What stores are made with.
   const std::shared_ptr<RuntimeEnv>& runtime() const { return env_; }
 
@@ -95,7 +106,8 @@ class Engine {
   static void PrepareThread();
 
  private:
-  explicit Engine(std::shared_ptr<RuntimeEnv> env);
+  Engine(std::shared_ptr<RuntimeEnv> env, const FeatureSet& features);
+  const FeatureSet features_;
   std::shared_ptr<RuntimeEnv>
       env_;  // Shared with modules and stores, which may outlive the engine.
 };

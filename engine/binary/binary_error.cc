@@ -29,7 +29,8 @@ void BinaryError::BeyondLimit(uint32_t offset, std::string_view what, uint64_t c
 
 void BinaryError::Unsupported(uint32_t offset, std::string_view what, Feature feature) {
   Set(absl::StatusCode::kUnimplemented, offset,
-      absl::StrFormat("%s needs the feature %s, which is not supported", what, ToString(feature)));
+      absl::StrFormat("%s needs the feature %s, which is %s", what, ToString(feature),
+                      IsSupported(feature) ? "switched off" : "not supported"));
 }
 
 absl::Status BinaryError::ToStatus(std::string_view where) const {

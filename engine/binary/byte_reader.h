@@ -37,6 +37,7 @@ class ByteReader {
   [[nodiscard]] uint8_t Peek() const { return at_end() ? 0 : *pos_; }
   uint32_t U32() { return Leb<uint32_t, 32>(); }
   int32_t S32() { return Leb<int32_t, 32>(); }
+  uint64_t U64() { return Leb<uint64_t, 64>(); }
   int64_t S64() { return Leb<int64_t, 64>(); }
   uint32_t F32Bits();
   uint64_t F64Bits();

@@ -109,12 +109,22 @@ bool IsExtendedConst(uint8_t opcode) {
   return (opcode >= 0x6a && opcode <= 0x6c) || (opcode >= 0x7c && opcode <= 0x7e);
 }
 
+// The most pages that a type may name. Spec: valid-memtype
+uint64_t MaxPages(const MemoryType& type) {
+  if (type.address == AddressType::kI32) {
+    return type.page_shift == 0 ? UINT32_MAX : kMaxMemory32Pages;
+  }
+  return UINT64_MAX >> type.page_shift == UINT64_MAX ? UINT64_MAX
+                                                     : (UINT64_MAX >> type.page_shift) + 1;
+}
+
 // Decodes one module, section by section, into `module_`. A section's function leaves its reader at
 // the section's end or with an error noted.
 class ModuleDecoder {
  public:
-  explicit ModuleDecoder(std::span<const std::byte> bytes) : bytes_(bytes) {
+  ModuleDecoder(std::span<const std::byte> bytes, const FeatureSet& features) : bytes_(bytes) {
     module_.bytes = bytes;
+    module_.features = features;
   }
 
   absl::StatusOr<Module> Decode();
@@ -146,13 +156,15 @@ class ModuleDecoder {
   ValType DecodeRefType(ByteReader& reader);
   void DecodeResultType(ByteReader& reader, std::string_view what, std::string_view limit_name,
                         uint32_t limit, std::vector<ValType>& types);
-  Limits DecodeLimits(ByteReader& reader, bool is_memory);
+  // `page_shift` is null for tables.
+  Limits DecodeLimits(ByteReader& reader, AddressType& address, uint8_t* page_shift);
   TableType DecodeTableType(ByteReader& reader);
   MemoryType DecodeMemoryType(ByteReader& reader);
   GlobalType DecodeGlobalType(ByteReader& reader);
   // Spec: valid-constant
   ConstExpr DecodeConstExpr(ByteReader& reader, ValType expected);
   bool DecodeConstInstruction(ByteReader& reader, uint8_t opcode, ConstExpr& expr);
+  bool DecodeConstArithmetic(ByteReader& reader, uint32_t at, Opcode op);
   bool DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstExpr& expr);
   bool DecodeV128Const(ByteReader& reader, ConstExpr& expr);
   void FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode);
@@ -162,6 +174,12 @@ class ModuleDecoder {
   void AddMemory(ByteReader& reader, uint32_t at, const MemoryType& type, bool is_imported);
   void AddFunc(ByteReader& reader, uint32_t at, uint32_t type_index);
 
+  bool Requires(ByteReader& reader, uint32_t at, std::string_view what, Feature feature) {
+    if (ok() && !module_.features.Has(feature)) {
+      reader.FailUnsupported(at, what, feature);
+    }
+    return ok();
+  }
   // "unknown <what> <index>" where `index` is not below `size`.
   static bool CheckIndex(ByteReader& reader, uint32_t at, std::string_view what, uint32_t index,
                          size_t size) {
@@ -181,6 +199,10 @@ class ModuleDecoder {
   std::span<const std::byte> bytes_;
   Module module_;
   BinaryError error_;
+  // Of the constant expression that is being decoded: the operands, kExtended standing for what is
+  // known at instantiation alone, and the operations so far.
+  std::vector<ConstExpr> const_stack_;
+  std::vector<ConstOp> const_ops_;
   uint32_t declared_funcs_ = 0;  // By the function section.
   bool has_code_ = false;
 };
@@ -299,7 +321,8 @@ ValType ModuleDecoder::DecodeValType(ByteReader& reader, std::string_view malfor
   if (!ok()) {
     return ValType::kBottom;
   }
-  if (const std::optional<ValType> type = ValTypeOfCode(code)) {
+  const std::optional<ValType> type = ValTypeOfCode(code);
+  if (type.has_value() && (*type != ValType::kV128 || module_.features.Has(Feature::kSimd))) {
     return *type;
   }
   if (const std::optional<Feature> feature = UnsupportedTypeFeature(code)) {
@@ -373,9 +396,10 @@ void ModuleDecoder::AddTable(ByteReader& reader, uint32_t at, const TableType& t
 void ModuleDecoder::AddMemory(ByteReader& reader, uint32_t at, const MemoryType& type,
                               bool is_imported) {
   module_.memories.push_back({.type = type, .is_imported = is_imported});
-  if (ok() && module_.memories.size() > 1) {
-    reader.FailUnsupported(at, "a second memory", Feature::kMultiMemory);
+  if (module_.memories.size() > 1) {
+    Requires(reader, at, "a second memory", Feature::kMultiMemory);
   }
+  CheckLimit(reader, at, "memories", module_.memories.size(), "kMaxMemories", kMaxMemories);
 }
 
 // Spec: binary-importsec
@@ -434,31 +458,42 @@ void ModuleDecoder::DecodeFunctions(ByteReader& reader) {
   }
 }
 
-// Spec: binary-limits, valid-limits
-Limits ModuleDecoder::DecodeLimits(ByteReader& reader, bool is_memory) {
+// Bit 0: a maximum. 1: shared. 2: 64-bit addresses. 3, of memories: a page size. Spec:
+// binary-limits, valid-limits
+Limits ModuleDecoder::DecodeLimits(ByteReader& reader, AddressType& address, uint8_t* page_shift) {
+  const bool is_memory = page_shift != nullptr;
   const uint32_t at = reader.offset();
   const uint8_t flags = reader.U8();
   Limits limits;
-  if (flags > 1) {
-    if (flags >= 16 || (flags >= 8 && !is_memory)) {
-      reader.FailAt(at, "malformed limits flags");
-    } else if (flags >= 8) {
-      reader.FailUnsupported(at, "a memory with a page size", Feature::kCustomPageSizes);
-    } else if (flags >= 4) {
-      reader.FailUnsupported(at, is_memory ? "a 64-bit memory" : "a 64-bit table",
-                             Feature::kMemory64);
-    } else {
-      reader.FailUnsupported(at, is_memory ? "a shared memory" : "a shared table",
-                             Feature::kThreads);
-    }
+  if (flags >= (is_memory ? 16 : 8)) {
+    reader.FailAt(at, "malformed limits flags");
     return limits;
   }
-  limits.min = reader.U32();
-  if ((flags & 1) != 0) {
-    limits.max = reader.U32();
+  if ((flags & 2) != 0) {
+    reader.FailUnsupported(at, is_memory ? "a shared memory" : "a shared table", Feature::kThreads);
   }
-  if (ok() && is_memory && std::max(limits.min, limits.max.value_or(0)) > kMaxMemory32Pages) {
-    reader.FailAt(at, "memory size must be at most 65536 pages (4GiB)");
+  if ((flags & 4) != 0) {
+    address = AddressType::kI64;
+    Requires(reader, at, is_memory ? "a 64-bit memory" : "a 64-bit table", Feature::kMemory64);
+  }
+  if ((flags & 8) != 0) {
+    Requires(reader, at, "a memory with a page size", Feature::kCustomPageSizes);
+  }
+  const auto read = [&] {
+    return address == AddressType::kI64 ? reader.U64() : uint64_t{reader.U32()};
+  };
+  limits.min = read();
+  if ((flags & 1) != 0) {
+    limits.max = read();
+  }
+  if ((flags & 8) != 0) {
+    const uint32_t shift_at = reader.offset();
+    const uint32_t shift = reader.U32();
+    if (ok() && shift != 0 && shift != kWasmPageShift) {
+      reader.FailAt(shift_at, shift >= 64 ? "invalid custom page size: malformed"
+                                          : "invalid custom page size");
+    }
+    *page_shift = static_cast<uint8_t>(shift);
   }
   if (ok() && limits.max.has_value() && limits.min > *limits.max) {
     reader.FailAt(at, "size minimum must not be greater than maximum");
@@ -470,13 +505,22 @@ Limits ModuleDecoder::DecodeLimits(ByteReader& reader, bool is_memory) {
 TableType ModuleDecoder::DecodeTableType(ByteReader& reader) {
   TableType type;
   type.element = DecodeRefType(reader);
-  type.limits = DecodeLimits(reader, /*is_memory=*/false);
+  type.limits = DecodeLimits(reader, type.address, nullptr);
   return type;
 }
 
-// Spec: binary-memtype
+// Spec: binary-memtype, valid-memtype
 MemoryType ModuleDecoder::DecodeMemoryType(ByteReader& reader) {
-  return {.limits = DecodeLimits(reader, /*is_memory=*/true)};
+  const uint32_t at = reader.offset();
+  MemoryType type;
+  type.limits = DecodeLimits(reader, type.address, &type.page_shift);
+  if (ok() && std::max(type.limits.min, type.limits.max.value_or(0)) > MaxPages(type)) {
+    reader.FailAt(at, type.page_shift == kWasmPageShift && type.address == AddressType::kI32
+                          ? "memory size must be at most 65536 pages (4GiB)"
+                          : absl::StrFormat("memory size must be at most %d pages of %d bytes",
+                                            MaxPages(type), type.page_bytes()));
+  }
+  return type;
 }
 
 // Spec: binary-globaltype
@@ -532,8 +576,7 @@ void ModuleDecoder::DecodeGlobals(ByteReader& reader) {
   }
 }
 
-// Only imported globals, which have their values by then, may stand in a constant expression; wasm
-// 3.0 allows earlier definitions. Spec: valid-constant
+// Imports and the definitions before it: they have their values by then. Spec: valid-constant
 bool ModuleDecoder::DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstExpr& expr) {
   expr.kind = ConstExpr::Kind::kGlobalGet;
   expr.index = reader.U32();
@@ -544,9 +587,6 @@ bool ModuleDecoder::DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstE
   expr.type = global.type.type;
   if (global.type.is_mutable) {
     reader.FailAt(at, "constant expression required");
-  } else if (!global.is_imported) {
-    reader.FailUnsupported(at, "global.get of a defined global in a constant expression",
-                           Feature::kGc);
   }
   return ok();
 }
@@ -602,6 +642,9 @@ bool ModuleDecoder::DecodeV128Const(ByteReader& reader, ConstExpr& expr) {
   if (ahead.U32() != kV128ConstCode || !ok()) {
     return false;
   }
+  if (!Requires(reader, reader.offset() - 1, "v128.const", Feature::kSimd)) {
+    return true;
+  }
   reader = ahead;
   expr.type = ValType::kV128;
   expr.bits = reader.F64Bits();
@@ -611,10 +654,6 @@ bool ModuleDecoder::DecodeV128Const(ByteReader& reader, ConstExpr& expr) {
 
 void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode) {
   if (!ok()) {
-    return;
-  }
-  if (IsExtendedConst(opcode)) {
-    reader.FailUnsupported(at, "arithmetic in a constant expression", Feature::kExtendedConst);
     return;
   }
   const uint32_t sub = IsOpcodePrefix(opcode) ? reader.U32() : 0;
@@ -631,38 +670,82 @@ void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opc
                                                             : uint32_t{opcode})) != nullptr;
   if (is_known) {
     reader.FailAt(at, "constant expression required");
-  } else if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(opcode, sub)) {
+  } else if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(opcode)) {
     reader.FailUnsupported(at, "opcode " + name, *feature);
   } else {
     reader.FailAt(at, "illegal opcode " + name);
   }
 }
 
+// Two operands of the stack become one; constants at once.
+bool ModuleDecoder::DecodeConstArithmetic(ByteReader& reader, uint32_t at, Opcode op) {
+  if (!Requires(reader, at, "arithmetic in a constant expression", Feature::kExtendedConst)) {
+    return false;
+  }
+  const bool is_64 = op >= Opcode::kI64Add;
+  const ValType type = is_64 ? ValType::kI64 : ValType::kI32;
+  const size_t height = const_stack_.size();
+  for (size_t i = 0; i < 2; ++i) {
+    if (height <= i || const_stack_[height - 1 - i].type != type) {
+      reader.FailAt(at, absl::StrFormat(
+                            "type mismatch: expected %s, found %s", ToString(type),
+                            height <= i ? "nothing" : ToString(const_stack_[height - 1 - i].type)));
+      return false;
+    }
+  }
+  const ConstExpr rhs = const_stack_.back();
+  const_stack_.pop_back();
+  ConstExpr& lhs = const_stack_.back();
+  if (lhs.kind == ConstExpr::Kind::kConst && rhs.kind == ConstExpr::Kind::kConst) {
+    lhs.bits = EvaluateConstOp(op, lhs.bits, rhs.bits);
+  } else {
+    lhs.kind = ConstExpr::Kind::kExtended;
+  }
+  const_ops_.push_back({.op = op});
+  return true;
+}
+
 // Spec: binary-expr, valid-constant
 ConstExpr ModuleDecoder::DecodeConstExpr(ByteReader& reader, ValType expected) {
-  const uint32_t at = reader.offset();
-  ConstExpr expr;
-  uint32_t value_count = 0;
+  const uint32_t begin = reader.offset();
+  const_stack_.clear();
+  const_ops_.clear();
   while (ok()) {
+    const uint32_t at = reader.offset();
     const uint8_t opcode = reader.U8();
-    if (!ok()) {
+    if (!ok() || static_cast<Opcode>(opcode) == Opcode::kEnd) {
       break;
     }
-    if (static_cast<Opcode>(opcode) == Opcode::kEnd) {
-      if (value_count != 1) {
-        reader.FailAt(
-            at, absl::StrFormat("type mismatch: a constant expression has one value, this has %d",
-                                value_count));
-      } else if (expr.type != expected) {
-        reader.FailAt(at, absl::StrFormat("type mismatch: expected %s, found %s",
-                                          ToString(expected), ToString(expr.type)));
-      }
-      break;
+    if (IsExtendedConst(opcode)) {
+      DecodeConstArithmetic(reader, at, static_cast<Opcode>(opcode));
+      continue;
     }
+    ConstExpr expr;
     if (!DecodeConstInstruction(reader, opcode, expr)) {
       break;
     }
-    ++value_count;
+    const_stack_.push_back(expr);
+    const_ops_.push_back({.op = static_cast<Opcode>(opcode),
+                          .bits = expr.kind == ConstExpr::Kind::kConst ? expr.bits : expr.index});
+  }
+  if (!ok()) {
+    return {};
+  }
+  if (const_stack_.size() != 1) {
+    reader.FailAt(begin,
+                  absl::StrFormat("type mismatch: a constant expression has one value, this has %d",
+                                  const_stack_.size()));
+    return {};
+  }
+  ConstExpr expr = const_stack_.front();
+  if (expr.type != expected) {
+    reader.FailAt(begin, absl::StrFormat("type mismatch: expected %s, found %s", ToString(expected),
+                                         ToString(expr.type)));
+  }
+  if (expr.kind == ConstExpr::Kind::kExtended) {
+    expr.bits = const_ops_.size();
+    expr.index = static_cast<uint32_t>(module_.const_ops.size());
+    module_.const_ops.insert(module_.const_ops.end(), const_ops_.begin(), const_ops_.end());
   }
   return expr;
 }
@@ -753,7 +836,8 @@ void ModuleDecoder::DecodeElements(ByteReader& reader) {
       if (!CheckIndex(reader, at, "table", elem.table_index, module_.tables.size())) {
         return;
       }
-      elem.offset = DecodeConstExpr(reader, ValType::kI32);
+      elem.offset =
+          DecodeConstExpr(reader, ValTypeOf(module_.tables[elem.table_index].type.address));
     } else {
       elem.mode = is_explicit ? ElemSegment::Mode::kDeclarative : ElemSegment::Mode::kPassive;
     }
@@ -844,7 +928,8 @@ void ModuleDecoder::DecodeDatas(ByteReader& reader) {
       if (!CheckIndex(reader, at, "memory", data.memory_index, module_.memories.size())) {
         return;
       }
-      data.offset = DecodeConstExpr(reader, ValType::kI32);
+      data.offset =
+          DecodeConstExpr(reader, ValTypeOf(module_.memories[data.memory_index].type.address));
     }
     const ByteReader contents = reader.Sub(reader.U32());
     data.bytes_offset = contents.offset();
@@ -902,8 +987,8 @@ void ModuleDecoder::DecodeFunctionNames(ByteReader& reader) {
 
 }  // namespace
 
-absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes) {
-  return ModuleDecoder(bytes).Decode();
+absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes, const FeatureSet& features) {
+  return ModuleDecoder(bytes, features).Decode();
 }
 
 }  // namespace wasmd::engine

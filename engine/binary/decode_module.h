@@ -11,16 +11,18 @@
 
 #include "absl/status/statusor.h"
 
+#include "engine/wasm/features.h"
 #include "engine/wasm/module.h"
 
 namespace wasmd::engine {
 
-// The module refers into `bytes`. Thread-safe.
+// The module refers into `bytes`. Thread-safe. Only `features` may be used, here and by the bodies.
 // kInvalidArgument: malformed or invalid; the message begins in the reference interpreter's words
-// and ends with the byte offset. kUnimplemented: a known feature that the engine does not have, by
-// name. kResourceExhausted: beyond one of engine/wasm/limits.h, by name.
+// and ends with the byte offset. kUnimplemented: a known feature that the engine does not have, or
+// that is switched off, by name. kResourceExhausted: beyond one of engine/wasm/limits.h, by name.
 // Spec: binary-module, valid-module
-absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes);
+absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes,
+                                    const FeatureSet& features = {});
 
 }  // namespace wasmd::engine
 

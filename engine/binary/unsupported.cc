@@ -9,6 +9,8 @@ namespace wasmd::engine {
 
 std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
   switch (code) {
+    case 0x7b:  // v128, where it is switched off
+      return Feature::kSimd;
     case 0x64:  // ref
     case 0x63:  // ref null
       return Feature::kFunctionReferences;
@@ -29,7 +31,7 @@ std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
   }
 }
 
-std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
+std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte) {
   switch (byte) {
     case 0x06:  // try
     case 0x07:  // catch
@@ -53,8 +55,6 @@ std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
     case 0xd3:  // ref.eq
     case 0xfb:
       return Feature::kGc;
-    case 0xfc:  // i64.add128, i64.sub128, i64.mul_wide_s, i64.mul_wide_u
-      return sub >= 0x13 && sub <= 0x16 ? std::optional(Feature::kWideArithmetic) : std::nullopt;
     case 0xfe:
       return Feature::kThreads;
     default:

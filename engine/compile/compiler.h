@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 
+#include "engine/abi/bounds_checks.h"
 #include "engine/abi/code_site.h"
 #include "engine/abi/instance_context.h"
 #include "engine/wasm/module.h"
@@ -23,6 +24,7 @@ enum class Tier : uint8_t { kBaseline };
 
 // What the code of all modules of an engine has in common.
 struct CompilerOptions {
+  BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
   // Relaxed SIMD instructions give what the spec's deterministic profile says, on every machine:
   // what their fixed-width counterparts give, products rounded before they are added, bytes signed
   // in dot products and their sums saturated. Otherwise each is what the machine does best.

@@ -19,7 +19,11 @@
 namespace wasmd::engine {
 namespace {
 
-constexpr uint64_t kGrowFailed = 0xffff'ffff;
+// −1 of the address type, an i32 zero-extended.
+constexpr uint64_t GrowFailed(AddressType address) {
+  return address == AddressType::kI64 ? UINT64_MAX : UINT32_MAX;
+}
+
 constexpr auto kMemoryTrap = static_cast<uint32_t>(TrapCode::kMemoryOutOfBounds);
 constexpr auto kTableTrap = static_cast<uint32_t>(TrapCode::kTableOutOfBounds);
 
@@ -42,7 +46,8 @@ bool Fits(uint64_t offset, uint64_t count, uint64_t size) {
 
 uint64_t BuiltinMemoryGrow(InstanceContext* context, uint32_t memory_index,
                            uint64_t delta_pages) noexcept {
-  return InstanceAccess::Memory(context, memory_index).Grow(delta_pages).value_or(kGrowFailed);
+  LinearMemory& memory = InstanceAccess::Memory(context, memory_index);
+  return memory.Grow(delta_pages).value_or(GrowFailed(memory.type().address));
 }
 
 // Spec: exec-memory.init
@@ -106,7 +111,8 @@ uint32_t BuiltinDataDrop(InstanceContext* context, uint32_t data_index) noexcept
 // Spec: exec-table.grow
 uint64_t BuiltinTableGrow(InstanceContext* context, uint32_t table_index, uint64_t init,
                           uint64_t delta) noexcept {
-  return InstanceAccess::Table(context, table_index).Grow(delta, init).value_or(kGrowFailed);
+  TableInstance& table = InstanceAccess::Table(context, table_index);
+  return table.Grow(delta, init).value_or(GrowFailed(table.type().address));
 }
 
 // Spec: exec-table.fill

@@ -20,17 +20,23 @@ std::string TypeList(std::string_view word, std::span<const ValType> types) {
   return text + ")";
 }
 
-std::string LimitsText(const Limits& limits) {
-  return limits.max.has_value() ? StrCat(limits.min, " ", *limits.max) : StrCat(limits.min);
+std::string LimitsText(const Limits& limits, AddressType address) {
+  const std::string_view type = address == AddressType::kI64 ? "i64 " : "";
+  return limits.max.has_value() ? StrCat(type, limits.min, " ", *limits.max)
+                                : StrCat(type, limits.min);
 }
 
 struct Printer {
   std::string operator()(const FuncType& type) const { return ToString(type); }
   std::string operator()(const TableType& type) const {
-    return StrCat("(table ", LimitsText(type.limits), " ", ToString(type.element), ")");
+    return StrCat("(table ", LimitsText(type.limits, type.address), " ", ToString(type.element),
+                  ")");
   }
   std::string operator()(const MemoryType& type) const {
-    return StrCat("(memory ", LimitsText(type.limits), ")");
+    return StrCat(
+        "(memory ", LimitsText(type.limits, type.address),
+        type.page_shift == kWasmPageShift ? "" : StrCat(" (pagesize ", type.page_bytes(), ")"),
+        ")");
   }
   std::string operator()(const GlobalType& type) const {
     return type.is_mutable ? StrCat("(global (mut ", ToString(type.type), "))")

@@ -51,7 +51,8 @@ class FuncHandle {
   // Invokes it. `args` must match the parameters: kInvalidArgument says which doesn't. `results` is
   // resized to the results and holds them if the outcome is ok; otherwise its content is
   // unspecified. kFailedPrecondition: the store was abandoned by an interrupt.
-  // kResourceExhausted: the caller's stack is not its thread's own, and there is no other. May be called from inside a host function. Spec: exec-invocation
+  // kResourceExhausted: the caller's stack is not its thread's own, and there is no other. May be
+  // called from inside a host function. Spec: exec-invocation
   absl::StatusOr<Outcome<void>> Call(std::span<const Value> args,
                                      std::vector<Value>& results) const;
 
@@ -77,7 +78,7 @@ class MemoryHandle {
 
   const MemoryType& type() const;
   uint64_t size_bytes() const;
-  uint64_t size_pages() const { return size_bytes() / kWasmPageBytes; }
+  uint64_t size_pages() const { return size_bytes() >> type().page_shift; }
   // All of it. Never moves; valid while the store lives, and grows by asking again.
   std::span<std::byte> bytes() const;
   // kOutOfRange, and nothing is copied, where `offset` + size does not lie inside.

@@ -1,12 +1,17 @@
-// An unshared linear memory with 64 KiB pages: one address-space reservation of which a prefix is
-// readable and writable.
+// An unshared linear memory: address space of which a prefix is readable and writable.
 //
-//   base()              base() + size_bytes()           base() + kReservationBytes
+//   base()              base() + size_bytes()           base() + reserved
 //     |---- accessible ----|------------- PROT_NONE ------------|
 //
-// For a 32-bit memory, generated code adds a u32 index and a u32 offset to base() and checks
-// nothing; the reservation covers every such sum plus the widest access (16 bytes). An access past
-// size_bytes() faults, and engine/trap/handler_inside.cc makes it TrapCode::kMemoryOutOfBounds.
+// With a guard (engine/abi/bounds_checks.h), the address space is a slot of kReservationBytes.
+// Generated code adds a u32 index and a u32 offset to base() and checks nothing; the reservation
+// covers every such sum plus the widest access (16 bytes). An access past size_bytes() faults, and
+// engine/trap/handler_inside.cc makes it TrapCode::kMemoryOutOfBounds.
+//
+// Without a guard, code compares with size_bytes(), and the address space is what the memory can
+// grow to: its type's maximum, but at most kMaxMemory32Bytes or kMaxMemory64Bytes, and less where
+// the system has less. Pages may be smaller than the system's: what is accessible ends at the next
+// OS page then.
 //
 // Thread-compatible. base() is constant for the object's lifetime. Spec: syntax-meminst
 #ifndef WASMD_ENGINE_RUNTIME_LINEAR_MEMORY_H_
@@ -16,10 +21,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include "absl/status/statusor.h"
 
 #include "engine/abi/instance_context.h"
+#include "engine/platform/virtual_memory.h"
 #include "engine/runtime/memory_slots.h"
 #include "engine/runtime/quota.h"
 #include "engine/wasm/types.h"
@@ -30,9 +37,9 @@ class LinearMemory {
  public:
   static constexpr uint64_t kReservationBytes = MemorySlots::kReservationBytes;
 
-  // Takes a slot with the type's minimum accessible: zeros, or what `image`, made for this type,
-  // holds. `slots` and `quota` outlive the memory.
-  // kResourceExhausted: the quota or the process's address space is spent.
+  // Takes a slot, or address space of its own, with the type's minimum accessible: zeros, or what
+  // `image`, made for this type, holds. `slots` and `quota` outlive the memory.
+  // kResourceExhausted: a limit, the quota or the process's address space is spent.
   static absl::StatusOr<std::unique_ptr<LinearMemory>> Create(
       const MemoryType& type, MemorySlots& slots, Quota& quota,
       std::shared_ptr<const MemoryImage> image = nullptr);
@@ -41,7 +48,7 @@ class LinearMemory {
   ~LinearMemory();
 
   // Adds `delta_pages` wasm pages and returns the old size in wasm pages. Returns nullopt, and
-  // changes nothing, where the type's maximum, the quota or the system forbids it. Spec:
+  // changes nothing, where the type's maximum, a limit, the quota or the system forbids it. Spec:
   // exec-memory.grow
   std::optional<uint64_t> Grow(uint64_t delta_pages);
 
@@ -51,19 +58,25 @@ class LinearMemory {
   MemoryType current_type() const;
   std::byte* base() const { return context_.base; }
   uint64_t size_bytes() const { return context_.size_bytes; }
-  bool Reserves(uint64_t address) const { return slot_.Contains(address); }
+  uint64_t size_pages() const { return context_.size_bytes >> type_.page_shift; }
+  bool Reserves(uint64_t address) const;
   // What generated code sees.
   MemoryContext& context() { return context_; }
 
  private:
+  using Space = std::variant<MemorySlot, Reservation>;
+
   LinearMemory(const MemoryType& type, MemorySlots& slots, Quota& quota,
-               std::shared_ptr<const MemoryImage> image, MemorySlot slot);
+               std::shared_ptr<const MemoryImage> image, Space space, std::byte* base);
+  static absl::StatusOr<Reservation> Reserve(const MemoryType& type);
+  bool SetAccessible(uint64_t size_bytes);
+
   MemoryContext context_;
   const MemoryType type_;
   MemorySlots& slots_;
   Quota& quota_;
   std::shared_ptr<const MemoryImage> image_;  // Shared: its slots go when nothing uses it.
-  MemorySlot slot_;
+  Space space_;
 };
 
 }  // namespace wasmd::engine

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -35,10 +36,13 @@ struct Matcher {
   bool operator()(const FuncType& want) const { return std::get<FuncType>(have) == want; }
   bool operator()(const TableType& want) const {
     const auto& table = std::get<TableType>(have);
-    return table.element == want.element && LimitsMatch(table.limits, want.limits);
+    return table.element == want.element && table.address == want.address &&
+           LimitsMatch(table.limits, want.limits);
   }
   bool operator()(const MemoryType& want) const {
-    return LimitsMatch(std::get<MemoryType>(have).limits, want.limits);
+    const auto& memory = std::get<MemoryType>(have);
+    return memory.address == want.address && memory.page_shift == want.page_shift &&
+           LimitsMatch(memory.limits, want.limits);
   }
   bool operator()(const GlobalType& want) const { return std::get<GlobalType>(have) == want; }
 };
@@ -128,6 +132,7 @@ class Instantiator {
   void MakeGlobals();
   void MakeElems();
   Cell Evaluate(const ConstExpr& expr);
+  uint64_t EvaluateExtended(std::span<const ConstOp> ops);
   // kNone, or how it trapped.
   TrapCode RunSegments();
   // A word of the context, at `offset`.
@@ -248,7 +253,7 @@ absl::Status Instantiator::MakeMemories() {
   return absl::OkStatus();
 }
 
-// Spec: exec-expr. Only imported globals can be got: validation has seen to it.
+// Spec: exec-expr. Globals that are got are there already: validation has seen to it.
 Cell Instantiator::Evaluate(const ConstExpr& expr) {
   switch (expr.kind) {
     case ConstExpr::Kind::kConst:
@@ -259,8 +264,26 @@ Cell Instantiator::Evaluate(const ConstExpr& expr) {
       return {};
     case ConstExpr::Kind::kRefFunc:
       return {reinterpret_cast<uint64_t>(&instance_->FuncRefOf(expr.index)), 0};
+    case ConstExpr::Kind::kExtended:
+      return {EvaluateExtended(std::span(module_.const_ops).subspan(expr.index, expr.bits)), 0};
   }
   WASMD_UNREACHABLE();
+}
+
+uint64_t Instantiator::EvaluateExtended(std::span<const ConstOp> ops) {
+  std::vector<uint64_t> stack;
+  for (const ConstOp& op : ops) {
+    if (op.op == Opcode::kI32Const || op.op == Opcode::kI64Const) {
+      stack.push_back(op.bits);
+    } else if (op.op == Opcode::kGlobalGet) {
+      stack.push_back(instance_->globals_[op.bits]->cell->lo);
+    } else {
+      const uint64_t rhs = stack.back();
+      stack.pop_back();
+      stack.back() = EvaluateConstOp(op.op, stack.back(), rhs);
+    }
+  }
+  return stack.back();
 }
 
 void Instantiator::MakeGlobals() {
@@ -309,7 +332,7 @@ TrapCode Instantiator::RunSegments() {
       continue;
     }
     TableInstance& table = *instance_->tables_[segment.table_index];
-    const uint64_t offset = Evaluate(segment.offset).lo & 0xffff'ffff;
+    const uint64_t offset = Evaluate(segment.offset).lo;
     if (offset > table.size() || segment.init.size() > table.size() - offset) {
       return TrapCode::kTableOutOfBounds;
     }
@@ -323,7 +346,7 @@ TrapCode Instantiator::RunSegments() {
       continue;
     }
     LinearMemory& memory = *instance_->memories_[segment.memory_index];
-    const uint64_t offset = Evaluate(segment.offset).lo & 0xffff'ffff;
+    const uint64_t offset = Evaluate(segment.offset).lo;
     if (offset > memory.size_bytes() || segment.bytes_size > memory.size_bytes() - offset) {
       return TrapCode::kMemoryOutOfBounds;
     }

@@ -16,11 +16,13 @@ uint64_t RoundDown(uint64_t value) {
   return value & ~(OsPageBytes() - 1);
 }
 
-bool IsInside(const ConstExpr& offset_expr, uint64_t count, uint64_t limit) {
-  if (offset_expr.kind != ConstExpr::Kind::kConst) {
+// Of a segment of `count` elements in a table or memory of at least `min` << `shift`.
+bool IsInside(const ConstExpr& offset_expr, uint64_t count, uint64_t min, uint8_t shift) {
+  if (offset_expr.kind != ConstExpr::Kind::kConst || min > UINT64_MAX >> shift) {
     return false;
   }
-  const uint64_t offset = offset_expr.bits & 0xffff'ffff;
+  const uint64_t offset = offset_expr.bits;
+  const uint64_t limit = min << shift;
   return offset <= limit && count <= limit - offset;
 }
 
@@ -31,14 +33,14 @@ bool NoActiveSegmentTraps(const Module& module) {
                return segment.mode != ElemSegment::Mode::kActive ||
                       (segment.table_index >= module.imported_tables &&
                        IsInside(segment.offset, segment.init.size(),
-                                module.tables[segment.table_index].type.limits.min));
+                                module.tables[segment.table_index].type.limits.min, 0));
              }) &&
          std::ranges::all_of(module.datas, [&](const DataSegment& segment) {
            return !segment.is_active ||
                   (segment.memory_index >= module.imported_memories &&
-                   IsInside(
-                       segment.offset, segment.bytes_size,
-                       module.memories[segment.memory_index].type.limits.min * kWasmPageBytes));
+                   IsInside(segment.offset, segment.bytes_size,
+                            module.memories[segment.memory_index].type.limits.min,
+                            module.memories[segment.memory_index].type.page_shift));
          });
 }
 
@@ -51,13 +53,16 @@ std::vector<std::shared_ptr<const MemoryImage>> MakeMemoryImages(const Module& m
     return images;
   }
   for (size_t index = module.imported_memories; index < images.size(); ++index) {
+    if (!HasGuard(module.memories[index].type, slots.bounds_checks())) {
+      continue;
+    }
     const uint64_t memory_bytes = module.memories[index].type.limits.min * kWasmPageBytes;
     std::vector<SealedContents::Piece> pieces;
     uint64_t begin = memory_bytes;
     uint64_t end = 0;
     for (const DataSegment& segment : module.datas) {
       if (segment.is_active && segment.memory_index == index && segment.bytes_size != 0) {
-        const uint64_t offset = segment.offset.bits & 0xffff'ffff;
+        const uint64_t offset = segment.offset.bits;
         begin = std::min(begin, RoundDown(offset));
         end = std::max(end, RoundDown(offset + segment.bytes_size + OsPageBytes() - 1));
         pieces.push_back({offset, module.bytes.subspan(segment.bytes_offset, segment.bytes_size)});
@@ -95,6 +100,10 @@ bool MemorySlot::SetAccessible(uint64_t size_bytes) {
   }
   accessible_bytes_ = size_bytes;
   return true;
+}
+
+bool MemorySlots::CanReserve() {
+  return Reservation::Create(kReservationBytes).ok();
 }
 
 std::optional<MemorySlot> MemorySlots::Take(const MemoryImage* image) {

@@ -1,5 +1,5 @@
-// MemorySlots: address space for linear memories, used again, so that an instance costs few system
-// calls or none. Private to engine/runtime.
+// MemorySlots: address space for linear memories with a guard, used again, so that an instance
+// costs few system calls or none. Private to engine/runtime.
 //
 //   slot    a reservation of kReservationBytes: the first accessible_bytes() can be read and
 //           written, the rest faults
@@ -30,6 +30,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 
+#include "engine/abi/bounds_checks.h"
 #include "engine/base/mutex.h"
 #include "engine/platform/virtual_memory.h"
 #include "engine/platform/written_pages.h"
@@ -66,10 +67,10 @@ class MemoryImage {
 };
 
 // The images of a module's memories by memory index, null where there is none to be had: for
-// imported memories and those without data, and for all of them unless it is certain that every
-// active segment lies inside of its memory or table. Otherwise a segment can trap, those behind it
-// must not have been applied then, and instantiation copies them one by one. Spec:
-// exec-instantiation
+// imported memories, those without a guard and those without data, and for all of them unless it is
+// certain that every active segment lies inside of its memory or table. Otherwise a segment can
+// trap, those behind it must not have been applied then, and instantiation copies them one by one.
+// Spec: exec-instantiation
 std::vector<std::shared_ptr<const MemoryImage>> MakeMemoryImages(const Module& module,
                                                                  MemorySlots& slots);
 
@@ -116,7 +117,8 @@ class MemorySlots {
   static constexpr uint64_t kMaxResidentBytes = uint64_t{256} << 10;
   static constexpr uint64_t kMaxResidentBytesOfAll = uint64_t{64} << 20;
 
-  MemorySlots() = default;
+  explicit MemorySlots(BoundsChecks bounds_checks = BoundsChecks::kGuardPages)
+      : bounds_checks_(bounds_checks) {}
   MemorySlots(const MemorySlots&) = delete;
   MemorySlots& operator=(const MemorySlots&) = delete;
 
@@ -126,6 +128,11 @@ class MemorySlots {
   absl::StatusOr<MemorySlot> Acquire(uint64_t size_bytes, const MemoryImage* image);
   // Takes back what Acquire gave for `image`, whatever was written or made accessible since.
   void Release(MemorySlot slot, const MemoryImage* image);
+
+  // Whether the system gives a slot's address space at all.
+  static bool CanReserve();
+  // What the memories are for: with kExplicit none has a slot.
+  BoundsChecks bounds_checks() const { return bounds_checks_; }
 
   size_t kept() const;
   // Of what is kept.
@@ -138,6 +145,7 @@ class MemorySlots {
   bool Reset(MemorySlot& slot, const MemoryImage* image, uint64_t kept_bytes) const;
   void Forget(const MemoryImage* image);
 
+  const BoundsChecks bounds_checks_;
   const WrittenPages written_pages_;
   mutable Mutex mutex_;
   // Null: the slots without an image.

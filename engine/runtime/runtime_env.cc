@@ -11,6 +11,7 @@ RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Wa
                        CompilerFactory compilers, const CompilerOptions& options)
     : arena_(arena),
       quota_(code_bytes),
+      memory_slots_(options.bounds_checks),
       watchdog_(std::move(watchdog)),
       compilers_(compilers),
       compiler_options_(options) {}

@@ -28,7 +28,11 @@ class TableInstance {
   std::optional<uint64_t> Grow(uint64_t delta, uint64_t init);
 
   const TableType& type() const { return type_; }
-  TableType current_type() const { return {type_.element, {size(), type_.limits.max}}; }
+  TableType current_type() const {
+    TableType type = type_;
+    type.limits.min = size();
+    return type;
+  }
   uint64_t size() const { return context_.size; }
   uint64_t* elements() { return context_.elements; }
   TableContext& context() { return context_; }

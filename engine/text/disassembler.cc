@@ -95,7 +95,19 @@ class DisassemblySink : public NullSink {
   }
   void OnLoad(Opcode /*op*/, ValType /*type*/, const MemArg& memarg) { Add(memarg); }
   void OnStore(Opcode /*op*/, ValType /*type*/, const MemArg& memarg) { Add(memarg); }
-  void OnMemoryInit(uint32_t data_index, uint32_t /*memory_index*/) { Add(data_index); }
+  void OnMemorySize(uint32_t memory_index) { AddMemory(memory_index); }
+  void OnMemoryGrow(uint32_t memory_index) { AddMemory(memory_index); }
+  void OnMemoryFill(uint32_t memory_index) { AddMemory(memory_index); }
+  void OnMemoryCopy(uint32_t to_memory, uint32_t from_memory) {
+    if (to_memory != 0 || from_memory != 0) {
+      Add(to_memory);
+      Add(from_memory);
+    }
+  }
+  void OnMemoryInit(uint32_t data_index, uint32_t memory_index) {
+    AddMemory(memory_index);
+    Add(data_index);
+  }
   void OnDataDrop(uint32_t data_index) { Add(data_index); }
   void OnTableGet(uint32_t table_index, ValType /*element*/) { Add(table_index); }
   void OnTableSet(uint32_t table_index, ValType /*element*/) { Add(table_index); }
@@ -125,7 +137,14 @@ class DisassemblySink : public NullSink {
     ++depth_;
   }
   void Add(uint32_t index) { absl::StrAppendFormat(&text_, " %d", index); }
+  // As in the text format, which lets the index 0 out.
+  void AddMemory(uint32_t index) {
+    if (index != 0) {
+      Add(index);
+    }
+  }
   void Add(const MemArg& memarg) {
+    AddMemory(memarg.memory_index);
     if (memarg.offset != 0) {
       absl::StrAppendFormat(&text_, " offset=%d", memarg.offset);
     }

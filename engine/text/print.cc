@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 
 #include "engine/wasm/module.h"
+#include "engine/wasm/opcodes.h"
 #include "engine/wasm/types.h"
 
 namespace wasmd::engine {
@@ -33,9 +34,10 @@ std::string PrintFloat(Float value, uint64_t payload, uint64_t quiet) {
   return {buffer.data(), result.ptr};
 }
 
-std::string PrintLimits(const Limits& limits) {
-  return limits.max.has_value() ? absl::StrFormat("%d %d", limits.min, *limits.max)
-                                : absl::StrFormat("%d", limits.min);
+std::string PrintLimits(const Limits& limits, AddressType address) {
+  const std::string_view type = address == AddressType::kI64 ? "i64 " : "";
+  return limits.max.has_value() ? absl::StrFormat("%s%d %d", type, limits.min, *limits.max)
+                                : absl::StrFormat("%s%d", type, limits.min);
 }
 
 std::string PrintHeapType(ValType type) {
@@ -55,12 +57,27 @@ std::string Quote(std::string_view text) {
   return quoted + '"';
 }
 
+// In postfix order, as the binary has them.
+std::string PrintConstOps(std::span<const ConstOp> ops) {
+  std::string text;
+  for (const ConstOp& op : ops) {
+    absl::StrAppendFormat(&text, "%s(%s", text.empty() ? "" : " ", FindOpcode(op.op)->text);
+    if (op.op == Opcode::kI32Const || op.op == Opcode::kI64Const) {
+      text += ' ' + PrintValue(op.op == Opcode::kI32Const ? ValType::kI32 : ValType::kI64, op.bits);
+    } else if (op.op == Opcode::kGlobalGet) {
+      absl::StrAppendFormat(&text, " %d", op.bits);
+    }
+    text += ')';
+  }
+  return text;
+}
+
 std::string PrintElem(const Module& module, uint32_t index) {
   const ElemSegment& elem = module.elems[index];
   std::string text = absl::StrFormat("(elem %d ", index);
   switch (elem.mode) {
     case ElemSegment::Mode::kActive:
-      text += absl::StrFormat("(table %d) %s ", elem.table_index, Print(elem.offset));
+      text += absl::StrFormat("(table %d) %s ", elem.table_index, Print(module, elem.offset));
       break;
     case ElemSegment::Mode::kPassive:
       break;
@@ -75,7 +92,7 @@ std::string PrintData(const Module& module, uint32_t index) {
   const DataSegment& data = module.datas[index];
   std::string text = absl::StrFormat("(data %d ", index);
   if (data.is_active) {
-    text += absl::StrFormat("(memory %d) %s ", data.memory_index, Print(data.offset));
+    text += absl::StrFormat("(memory %d) %s ", data.memory_index, Print(module, data.offset));
   }
   return text + absl::StrFormat("%d bytes)\n", data.bytes_size);
 }
@@ -136,11 +153,15 @@ std::string Print(const FuncType& type) {
 }
 
 std::string Print(const TableType& type) {
-  return absl::StrFormat("(table %s %s)", PrintLimits(type.limits), ToString(type.element));
+  return absl::StrFormat("(table %s %s)", PrintLimits(type.limits, type.address),
+                         ToString(type.element));
 }
 
 std::string Print(const MemoryType& type) {
-  return absl::StrFormat("(memory %s)", PrintLimits(type.limits));
+  return absl::StrFormat("(memory %s%s)", PrintLimits(type.limits, type.address),
+                         type.page_shift == kWasmPageShift
+                             ? std::string()
+                             : absl::StrFormat(" (pagesize %d)", type.page_bytes()));
 }
 
 std::string Print(const GlobalType& type) {
@@ -162,7 +183,7 @@ std::string PrintExternType(const Module& module, ExternKind kind, uint32_t inde
   return "?";
 }
 
-std::string Print(const ConstExpr& expr) {
+std::string Print(const Module& module, const ConstExpr& expr) {
   switch (expr.kind) {
     case ConstExpr::Kind::kConst:
       return absl::StrFormat("(%s.const %s)", ToString(expr.type),
@@ -173,6 +194,8 @@ std::string Print(const ConstExpr& expr) {
       return absl::StrFormat("(ref.null %s)", PrintHeapType(expr.type));
     case ConstExpr::Kind::kRefFunc:
       return absl::StrFormat("(ref.func %d)", expr.index);
+    case ConstExpr::Kind::kExtended:
+      return PrintConstOps(std::span(module.const_ops).subspan(expr.index, expr.bits));
   }
   return "?";
 }
@@ -194,7 +217,7 @@ std::string PrintModule(const Module& module) {
   }
   for (size_t i = module.imported_globals; i < module.globals.size(); ++i) {
     const Global& global = module.globals[i];
-    text += absl::StrFormat("%s = %s ;; %d\n", Print(global.type), Print(global.init), i);
+    text += absl::StrFormat("%s = %s ;; %d\n", Print(global.type), Print(module, global.init), i);
   }
   for (const Export& exported : module.exports) {
     text += absl::StrFormat("(export %s (%s %d))\n", Quote(exported.name), ToString(exported.kind),

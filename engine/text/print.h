@@ -31,8 +31,9 @@ std::string Print(const MemoryType& type);
 std::string Print(const GlobalType& type);
 // The type of what an import or export of this kind and index is. The index is one of the module's.
 std::string PrintExternType(const Module& module, ExternKind kind, uint32_t index);
-// "(i32.const 8)", "(global.get 0)", "(ref.func 3)", "(ref.null func)".
-std::string Print(const ConstExpr& expr);
+// "(i32.const 8)", "(global.get 0)", "(ref.func 3)", "(ref.null func)", "(global.get 0) (i32.const
+// 8) (i32.add)".
+std::string Print(const Module& module, const ConstExpr& expr);
 
 // Types, imports, tables, memories, globals, exports, start, segments and functions by signature, a
 // line each; no bodies.

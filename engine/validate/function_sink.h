@@ -112,6 +112,9 @@ struct NullSink {
   // One operand of `from`, one result of `to`: i32.eqz, clz, neg, conversions, extends, trunc_sat,
   // …
   void OnUnary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}
+  // i64.add128, i64.sub128: pops two numbers of low and high word; i64.mul_wide_s, i64.mul_wide_u:
+  // two words. Pushes a number's low and high word.
+  void OnWideArithmetic(Opcode /*op*/) {}
   // Two operands of `from`, one result of `to`: arithmetic and comparisons.
   void OnBinary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}
 
@@ -128,7 +131,8 @@ struct NullSink {
   void OnLoadLane(Opcode /*op*/, const MemArg& /*memarg*/, uint8_t /*lane*/) {}
   void OnStoreLane(Opcode /*op*/, const MemArg& /*memarg*/, uint8_t /*lane*/) {}
 
-  // --- Memory. Spec: syntax-instr-memory
+  // --- Memory. Addresses, sizes and lengths are of the memory's address type; a length that two
+  // memories or tables share is of the narrower one. Spec: syntax-instr-memory
   void OnLoad(Opcode /*op*/, ValType /*type*/, const MemArg& /*memarg*/) {}
   void OnStore(Opcode /*op*/, ValType /*type*/, const MemArg& /*memarg*/) {}
   void OnMemorySize(uint32_t /*memory_index*/) {}
@@ -142,7 +146,8 @@ struct NullSink {
   void OnTableGet(uint32_t /*table_index*/, ValType /*element*/) {}
   void OnTableSet(uint32_t /*table_index*/, ValType /*element*/) {}
   void OnTableSize(uint32_t /*table_index*/) {}
-  void OnTableGrow(uint32_t /*table_index*/, ValType /*element*/) {}  // Pops init, n; pushes i32.
+  void OnTableGrow(uint32_t /*table_index*/, ValType /*element*/) {
+  }  // Pops init, n; pushes the size.
   void OnTableFill(uint32_t /*table_index*/, ValType /*element*/) {}  // Pops i, val, n.
   void OnTableCopy(uint32_t /*to_table*/, uint32_t /*from_table*/) {}
   void OnTableInit(uint32_t /*elem_index*/, uint32_t /*table_index*/) {}

@@ -41,7 +41,7 @@ constexpr ValType kOneFuncRef[] = {ValType::kFuncRef};
 constexpr ValType kOneExternRef[] = {ValType::kExternRef};
 
 // Empty: `code` is no value type that we take.
-std::span<const ValType> OneValType(uint8_t code) {
+std::span<const ValType> OneValType(uint8_t code, const FeatureSet& features) {
   switch (code) {
     case 0x7f:
       return kOneI32;
@@ -52,7 +52,8 @@ std::span<const ValType> OneValType(uint8_t code) {
     case 0x7c:
       return kOneF64;
     case 0x7b:
-      return kOneV128;
+      return features.Has(Feature::kSimd) ? std::span<const ValType>(kOneV128)
+                                          : std::span<const ValType>();
     case 0x70:
       return kOneFuncRef;
     case 0x6f:
@@ -178,27 +179,60 @@ bool FunctionWalkerBase::FailMismatch(ValType expected) {
 }
 
 bool FunctionWalkerBase::FailAlignment(const uint8_t* at, uint32_t align) {
-  if (align >= 64 && align < 128) {
-    error_.Unsupported(OffsetOf(at), "a memory index in a memory access", Feature::kMultiMemory);
-  }
   return FailAt(
-      at, align >= 32 ? "malformed memop flags" : "alignment must not be larger than natural");
+      at, align >= 0x80 ? "malformed memop flags" : "alignment must not be larger than natural");
 }
 
-bool FunctionWalkerBase::FailMemoryIndex(const uint8_t* at) {
-  if (at == end_) {
-    return FailLeb(LebError::kUnexpectedEnd);
+bool FunctionWalkerBase::FailFeature(Opcode op) {
+  const OpcodeInfo& info = *FindOpcode(op);
+  error_.Unsupported(offset(), info.text, info.feature);
+  return Fail({});
+}
+
+// Spec: binary-memarg
+bool FunctionWalkerBase::ReadIndexedMemArg(const uint8_t* at, uint32_t align,
+                                           uint32_t natural_align, MemArg& memarg) {
+  constexpr uint32_t kHasMemoryIndex = 0x40;
+  if (align >= 2 * kHasMemoryIndex || (align & kHasMemoryIndex) == 0) {
+    return FailAlignment(at, align);
   }
-  if (*at < 0x80) {
-    error_.Unsupported(OffsetOf(at), "a memory index other than 0", Feature::kMultiMemory);
+  memarg = {.align = align & ~kHasMemoryIndex, .memory_index = 0, .offset = 0};
+  if (memarg.align > natural_align) {
+    return FailAlignment(at, memarg.align);
   }
-  return FailAt(at, "zero byte expected");
+  if (!module_.features.Has(Feature::kMultiMemory)) {
+    error_.Unsupported(OffsetOf(at), "a memory index in a memory access", Feature::kMultiMemory);
+    return Fail({});
+  }
+  return ReadMemoryIndex(memarg.memory_index) && ReadOffset(memarg);
+}
+
+// Spec: valid-memarg
+bool FunctionWalkerBase::ReadOffset(MemArg& memarg) {
+  const uint8_t* const at = pos_;
+  const LebError error = ReadLeb<uint64_t, 64>(pos_, end_, memarg.offset);
+  if (error != LebError::kNone) {
+    return FailLeb(error);
+  }
+  const bool is_32 = module_.memories[memarg.memory_index].type.address == AddressType::kI32;
+  return !is_32 || memarg.offset <= UINT32_MAX || FailAt(at, "offset out of range");
+}
+
+bool FunctionWalkerBase::CheckMemoryIndex(const uint8_t* at, uint32_t index) {
+  if (index >= module_.memories.size()) {
+    return FailUnknown("memory", index);
+  }
+  // Until there were more, the only memory's index was the byte zero.
+  if (pos_ - at != 1 && !module_.features.Has(Feature::kMultiMemory)) {
+    return FailAt(at, "zero byte expected");
+  }
+  return true;
 }
 
 bool FunctionWalkerBase::FailOpcode(uint8_t byte, uint32_t sub) {
   const std::string name = IsOpcodePrefix(byte) ? absl::StrFormat("%02x %02x", byte, sub)
                                                 : absl::StrFormat("%02x", byte);
-  if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(byte, sub)) {
+  if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(byte)) {
     error_.Unsupported(offset(), "opcode " + name, *feature);
   }
   return Fail("illegal opcode " + name);
@@ -223,7 +257,7 @@ bool FunctionWalkerBase::ReadValType(ValType& type) {
   if (pos_ == end_) {
     return FailLeb(LebError::kUnexpectedEnd);
   }
-  const std::span<const ValType> one = OneValType(*pos_);
+  const std::span<const ValType> one = OneValType(*pos_, module_.features);
   if (one.empty()) {
     return FailTypeCode(pos_, "malformed value type");
   }
@@ -244,7 +278,7 @@ bool FunctionWalkerBase::ReadRefType(ValType& type) {
 bool FunctionWalkerBase::ReadBlockTypeSlow(BlockSignature& signature) {
   const uint8_t* const at = pos_;
   if (pos_ != end_) {
-    const std::span<const ValType> one = OneValType(*pos_);
+    const std::span<const ValType> one = OneValType(*pos_, module_.features);
     if (!one.empty()) {
       ++pos_;
       signature = {.params = {}, .results = one};

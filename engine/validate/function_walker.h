@@ -71,7 +71,7 @@ enum class VectorShape : uint8_t {
   kConst,
   kShuffle,
   kLane,
-  kLoad,
+  kLoad,  // From here on accesses to memory.
   kStore,
   kLoadLane,
   kStoreLane
@@ -118,7 +118,7 @@ class FunctionWalkerBase {
   [[gnu::cold, gnu::noinline]] bool FailTypeCode(const uint8_t* at, std::string_view malformed);
   [[gnu::cold, gnu::noinline]] bool FailMismatch(ValType expected);
   [[gnu::cold, gnu::noinline]] bool FailAlignment(const uint8_t* at, uint32_t align);
-  [[gnu::cold, gnu::noinline]] bool FailMemoryIndex(const uint8_t* at);
+  [[gnu::cold, gnu::noinline]] bool FailFeature(Opcode op);
   // `sub` follows a prefix byte.
   [[gnu::cold, gnu::noinline]] bool FailOpcode(uint8_t byte, uint32_t sub);
 
@@ -168,27 +168,38 @@ class FunctionWalkerBase {
   [[gnu::always_inline]] bool ReadMemArg(uint32_t natural_align, MemArg& memarg) {
     const uint8_t* const at = pos_;
     uint32_t align = 0;
-    uint32_t offset = 0;
     if (!ReadU32(align)) {
       return false;
     }
     if (align > natural_align) [[unlikely]] {
-      return FailAlignment(at, align);
+      return ReadIndexedMemArg(at, align, natural_align, memarg);
     }
-    if (!ReadU32(offset)) {
-      return false;
+    memarg = {.align = align, .memory_index = 0, .offset = 0};
+    if (!has_memory_) [[unlikely]] {
+      return FailUnknown("memory", 0);
     }
-    memarg = {.align = align, .memory_index = 0, .offset = offset};
-    return has_memory_ || FailUnknown("memory", 0);
+    if (pos_ != end_ && *pos_ < 0x80) [[likely]] {
+      memarg.offset = *pos_++;
+      return true;
+    }
+    return ReadOffset(memarg);
   }
-  // The byte zero, which names the only memory.
-  [[gnu::always_inline]] bool ReadMemoryIndex() {
-    if (pos_ == end_ || *pos_ != 0) [[unlikely]] {
-      return FailMemoryIndex(pos_);
-    }
-    ++pos_;
-    return has_memory_ || FailUnknown("memory", 0);
+  // The alignment, which was at `at`, is too large, or says that a memory index follows.
+  [[gnu::noinline]] bool ReadIndexedMemArg(const uint8_t* at, uint32_t align,
+                                           uint32_t natural_align, MemArg& memarg);
+  [[gnu::noinline]] bool ReadOffset(MemArg& memarg);
+  [[gnu::always_inline]] bool ReadMemoryIndex(uint32_t& index) {
+    const uint8_t* const at = pos_;
+    return ReadU32(index) && CheckMemoryIndex(at, index);
   }
+  bool CheckMemoryIndex(const uint8_t* at, uint32_t index);
+  // The types of addresses. The index is one of the module's.
+  ValType MemoryAddress(uint32_t memory_index) const {
+    return ValTypeOf(module_.memories[memory_index].type.address);
+  }
+  static ValType TableAddress(const TableType& type) { return ValTypeOf(type.address); }
+  // Of a length that both bound. Spec: syntax-addrtype
+  static ValType Narrower(ValType a, ValType b) { return a == ValType::kI64 ? b : a; }
   // A local that is not in locals_, which may be none.
   [[gnu::noinline]] bool FindLocal(uint32_t index, ValType& type);
   bool ReadTableIndex(uint32_t& index, const TableType*& type);
@@ -214,6 +225,10 @@ class FunctionWalkerBase {
     return PopSlow(expected);
   }
   [[gnu::noinline]] bool PopSlow(ValType expected);
+  // In the order of the signature.
+  bool Pop3(ValType first, ValType second, ValType third) {
+    return Pop(third) && Pop(second) && Pop(first);
+  }
   [[gnu::always_inline]] bool PopAny(ValType& type) {
     if (top_ != base_) [[likely]] {
       type = *--top_;
@@ -340,7 +355,8 @@ struct Signature {
 
 constexpr ValType TypeOfLetter(char letter) {
   switch (letter) {
-    case 'a':  // The address type: memories have 32-bit ones.
+    case 'a':  // The address type: known only with the memory or table.
+    case 't':
     case 'i':
       return ValType::kI32;
     case 'l':
@@ -537,6 +553,12 @@ class FunctionWalker : public FunctionWalkerBase {
   template <Opcode kOp>
   [[gnu::always_inline]] void VisitAny() {
     constexpr Immediate kImmediate = walker_internal::kInfo<kOp>.immediate;
+    if constexpr (walker_internal::kInfo<kOp>.feature != Feature::kMvp) {
+      if (!module_.features.Has(walker_internal::kInfo<kOp>.feature)) [[unlikely]] {
+        FailFeature(kOp);
+        return;
+      }
+    }
     if constexpr (kImmediate == Immediate::kMemArg) {
       VisitMemory<kOp>();
     } else if constexpr (kImmediate == Immediate::kNone &&
@@ -583,30 +605,36 @@ class FunctionWalker : public FunctionWalkerBase {
     }
     if constexpr (kSig.result != ValType::kBottom) {
       static_assert(kSig.param_count == 1);
-      if (!Pop(kSig.params[0]) || !Push(kSig.result)) {
+      if (!Pop(MemoryAddress(memarg.memory_index)) || !Push(kSig.result)) {
         return;
       }
       Show<kOp>([&] { sink_.OnLoad(kOp, kSig.result, memarg); });
     } else {
       static_assert(kSig.param_count == 2);
-      if (!Pop(kSig.params[1]) || !Pop(kSig.params[0])) {
+      if (!Pop(kSig.params[1]) || !Pop(MemoryAddress(memarg.memory_index))) {
         return;
       }
       Show<kOp>([&] { sink_.OnStore(kOp, kSig.params[1], memarg); });
     }
   }
 
-  // Pops the operands of the table's signature and pushes its result.
+  // Spec: valid-instr-numeric of the wide-arithmetic proposal
   template <Opcode kOp>
-  [[gnu::always_inline]] bool ApplySignature() {
-    constexpr const walker_internal::Signature& kSig = walker_internal::kSignature<kOp>;
-    for (uint32_t i = kSig.param_count; i-- > 0;) {
-      if (!Pop(kSig.params[i])) {
-        return false;
+  void VisitWide(uint32_t operands) {
+    for (uint32_t i = 0; i < operands; ++i) {
+      if (!Pop(ValType::kI64)) {
+        return;
       }
     }
-    return kSig.result == ValType::kBottom || Push(kSig.result);
+    if (!Push(ValType::kI64) || !Push(ValType::kI64)) {
+      return;
+    }
+    Show<kOp>([this] { sink_.OnWideArithmetic(kOp); });
   }
+  void Visit(Op<Opcode::kI64Add128> /*op*/) { VisitWide<Opcode::kI64Add128>(4); }
+  void Visit(Op<Opcode::kI64Sub128> /*op*/) { VisitWide<Opcode::kI64Sub128>(4); }
+  void Visit(Op<Opcode::kI64MulWideS> /*op*/) { VisitWide<Opcode::kI64MulWideS>(2); }
+  void Visit(Op<Opcode::kI64MulWideU> /*op*/) { VisitWide<Opcode::kI64MulWideU>(2); }
 
   // --- Control. Spec: valid-instr-control
 
@@ -760,7 +788,7 @@ class FunctionWalker : public FunctionWalkerBase {
       return;
     }
     const FuncType& type = module_.types[type_index];
-    if (!Pop(ValType::kI32) || !PopTypes(type.params) || !PushTypes(type.results)) {
+    if (!Pop(TableAddress(*table)) || !PopTypes(type.params) || !PushTypes(type.results)) {
       return;
     }
     Show<Opcode::kCallIndirect>([&] { sink_.OnCallIndirect(type_index, table_index, type); });
@@ -908,24 +936,27 @@ class FunctionWalker : public FunctionWalkerBase {
   // --- Memory. Spec: valid-instr-memory
 
   void Visit(Op<Opcode::kMemorySize> /*op*/) {
-    if (!ReadMemoryIndex() || !Push(ValType::kI32)) {
+    uint32_t index = 0;
+    if (!ReadMemoryIndex(index) || !Push(MemoryAddress(index))) {
       return;
     }
-    Show<Opcode::kMemorySize>([this] { sink_.OnMemorySize(0); });
+    Show<Opcode::kMemorySize>([&] { sink_.OnMemorySize(index); });
   }
   void Visit(Op<Opcode::kMemoryGrow> /*op*/) {
-    if (!ReadMemoryIndex() || !Pop(ValType::kI32) || !Push(ValType::kI32)) {
+    uint32_t index = 0;
+    if (!ReadMemoryIndex(index) || !Pop(MemoryAddress(index)) || !Push(MemoryAddress(index))) {
       return;
     }
-    Show<Opcode::kMemoryGrow>([this] { sink_.OnMemoryGrow(0); });
+    Show<Opcode::kMemoryGrow>([&] { sink_.OnMemoryGrow(index); });
   }
   void Visit(Op<Opcode::kMemoryInit> /*op*/) {
     uint32_t data_index = 0;
-    if (!ReadDataIndex(data_index) || !ReadMemoryIndex() ||
-        !ApplySignature<Opcode::kMemoryInit>()) {
+    uint32_t index = 0;
+    if (!ReadDataIndex(data_index) || !ReadMemoryIndex(index) ||
+        !Pop3(MemoryAddress(index), ValType::kI32, ValType::kI32)) {
       return;
     }
-    Show<Opcode::kMemoryInit>([&] { sink_.OnMemoryInit(data_index, 0); });
+    Show<Opcode::kMemoryInit>([&] { sink_.OnMemoryInit(data_index, index); });
   }
   void Visit(Op<Opcode::kDataDrop> /*op*/) {
     uint32_t data_index = 0;
@@ -935,16 +966,25 @@ class FunctionWalker : public FunctionWalkerBase {
     Show<Opcode::kDataDrop>([&] { sink_.OnDataDrop(data_index); });
   }
   void Visit(Op<Opcode::kMemoryCopy> /*op*/) {
-    if (!ReadMemoryIndex() || !ReadMemoryIndex() || !ApplySignature<Opcode::kMemoryCopy>()) {
+    uint32_t to = 0;
+    uint32_t from = 0;
+    if (!ReadMemoryIndex(to) || !ReadMemoryIndex(from)) {
       return;
     }
-    Show<Opcode::kMemoryCopy>([this] { sink_.OnMemoryCopy(0, 0); });
+    const ValType to_type = MemoryAddress(to);
+    const ValType from_type = MemoryAddress(from);
+    if (!Pop3(to_type, from_type, Narrower(to_type, from_type))) {
+      return;
+    }
+    Show<Opcode::kMemoryCopy>([&] { sink_.OnMemoryCopy(to, from); });
   }
   void Visit(Op<Opcode::kMemoryFill> /*op*/) {
-    if (!ReadMemoryIndex() || !ApplySignature<Opcode::kMemoryFill>()) {
+    uint32_t index = 0;
+    if (!ReadMemoryIndex(index) ||
+        !Pop3(MemoryAddress(index), ValType::kI32, MemoryAddress(index))) {
       return;
     }
-    Show<Opcode::kMemoryFill>([this] { sink_.OnMemoryFill(0); });
+    Show<Opcode::kMemoryFill>([&] { sink_.OnMemoryFill(index); });
   }
 
   // --- Tables and references. Spec: valid-instr-table, valid-instr-ref
@@ -952,7 +992,7 @@ class FunctionWalker : public FunctionWalkerBase {
   void Visit(Op<Opcode::kTableGet> /*op*/) {
     uint32_t index = 0;
     const TableType* type = nullptr;
-    if (!ReadTableIndex(index, type) || !Pop(ValType::kI32) || !Push(type->element)) {
+    if (!ReadTableIndex(index, type) || !Pop(TableAddress(*type)) || !Push(type->element)) {
       return;
     }
     Show<Opcode::kTableGet>([&] { sink_.OnTableGet(index, type->element); });
@@ -960,7 +1000,7 @@ class FunctionWalker : public FunctionWalkerBase {
   void Visit(Op<Opcode::kTableSet> /*op*/) {
     uint32_t index = 0;
     const TableType* type = nullptr;
-    if (!ReadTableIndex(index, type) || !Pop(type->element) || !Pop(ValType::kI32)) {
+    if (!ReadTableIndex(index, type) || !Pop(type->element) || !Pop(TableAddress(*type))) {
       return;
     }
     Show<Opcode::kTableSet>([&] { sink_.OnTableSet(index, type->element); });
@@ -968,7 +1008,7 @@ class FunctionWalker : public FunctionWalkerBase {
   void Visit(Op<Opcode::kTableSize> /*op*/) {
     uint32_t index = 0;
     const TableType* type = nullptr;
-    if (!ReadTableIndex(index, type) || !ApplySignature<Opcode::kTableSize>()) {
+    if (!ReadTableIndex(index, type) || !Push(TableAddress(*type))) {
       return;
     }
     Show<Opcode::kTableSize>([&] { sink_.OnTableSize(index); });
@@ -976,8 +1016,8 @@ class FunctionWalker : public FunctionWalkerBase {
   void Visit(Op<Opcode::kTableGrow> /*op*/) {
     uint32_t index = 0;
     const TableType* type = nullptr;
-    if (!ReadTableIndex(index, type) || !Pop(ValType::kI32) || !Pop(type->element) ||
-        !Push(ValType::kI32)) {
+    if (!ReadTableIndex(index, type) || !Pop(TableAddress(*type)) || !Pop(type->element) ||
+        !Push(TableAddress(*type))) {
       return;
     }
     Show<Opcode::kTableGrow>([&] { sink_.OnTableGrow(index, type->element); });
@@ -985,8 +1025,8 @@ class FunctionWalker : public FunctionWalkerBase {
   void Visit(Op<Opcode::kTableFill> /*op*/) {
     uint32_t index = 0;
     const TableType* type = nullptr;
-    if (!ReadTableIndex(index, type) || !Pop(ValType::kI32) || !Pop(type->element) ||
-        !Pop(ValType::kI32)) {
+    if (!ReadTableIndex(index, type) ||
+        !Pop3(TableAddress(*type), type->element, TableAddress(*type))) {
       return;
     }
     Show<Opcode::kTableFill>([&] { sink_.OnTableFill(index, type->element); });
@@ -1003,7 +1043,9 @@ class FunctionWalker : public FunctionWalkerBase {
       Fail("type mismatch: table.copy between tables of different types");
       return;
     }
-    if (!ApplySignature<Opcode::kTableCopy>()) {
+    const ValType to_address = TableAddress(*to_type);
+    const ValType from_address = TableAddress(*from_type);
+    if (!Pop3(to_address, from_address, Narrower(to_address, from_address))) {
       return;
     }
     Show<Opcode::kTableCopy>([&] { sink_.OnTableCopy(to, from); });
@@ -1020,7 +1062,7 @@ class FunctionWalker : public FunctionWalkerBase {
       Fail("type mismatch: table.init of a table with a segment of another type");
       return;
     }
-    if (!ApplySignature<Opcode::kTableInit>()) {
+    if (!Pop3(TableAddress(*table), ValType::kI32, ValType::kI32)) {
       return;
     }
     Show<Opcode::kTableInit>([&] { sink_.OnTableInit(elem_index, table_index); });

@@ -8,6 +8,7 @@
 
 #include "engine/binary/leb128.h"
 #include "engine/validate/function_walker.h"
+#include "engine/wasm/features.h"
 #include "engine/wasm/opcodes.h"
 #include "engine/wasm/types.h"
 
@@ -27,6 +28,7 @@ struct VectorRow {
   VectorShape shape = VectorShape::kPlain;
   uint8_t align = 0;       // Accesses to memory: the exponent of the width.
   uint8_t lane_count = 0;  // Where a lane index follows.
+  Feature feature = Feature::kSimd;
   walker_internal::Signature signature;
 };
 
@@ -106,6 +108,7 @@ constexpr auto kRows = [] {
     VectorRow& row = rows[number & 0xffff];
     row.exists = true;
     row.op = info.op;
+    row.feature = info.feature;
     row.shape = ShapeOf(info);
     row.signature = walker_internal::ParseSignature(info.sig);
     if (info.immediate == Immediate::kMemArg || info.immediate == Immediate::kMemArgLane) {
@@ -139,6 +142,9 @@ bool FunctionWalkerBase::ApplyVector(VectorInstruction& instruction) {
     return FailOpcode(kVectorPrefix, sub);
   }
   const VectorRow& row = kRows[sub];
+  if (!module_.features.Has(row.feature)) {
+    return FailFeature(row.op);
+  }
   instruction.op = row.op;
   instruction.shape = row.shape;
   switch (row.shape) {
@@ -180,8 +186,11 @@ bool FunctionWalkerBase::ApplyVector(VectorInstruction& instruction) {
       }
       break;
   }
+  // Of an access, the first parameter is the address.
+  const bool is_access = row.shape >= VectorShape::kLoad;
   for (uint32_t i = row.signature.param_count; i-- > 0;) {
-    if (!Pop(row.signature.params[i])) {
+    if (!Pop(i == 0 && is_access ? MemoryAddress(instruction.memarg.memory_index)
+                                 : row.signature.params[i])) {
       return false;
     }
   }

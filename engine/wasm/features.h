@@ -19,16 +19,16 @@ namespace wasmd::engine {
   FEATURE(Simd, "simd", true)                                    \
   FEATURE(RelaxedSimd, "relaxed-simd", true)                     \
   FEATURE(TailCall, "tail-call", false)                          \
-  FEATURE(ExtendedConst, "extended-const", false)                \
-  FEATURE(MultiMemory, "multi-memory", false)                    \
-  FEATURE(Memory64, "memory64", false)                           \
+  FEATURE(ExtendedConst, "extended-const", true)                 \
+  FEATURE(MultiMemory, "multi-memory", true)                     \
+  FEATURE(Memory64, "memory64", true)                            \
   FEATURE(Exceptions, "exception-handling", false)               \
   FEATURE(LegacyExceptions, "legacy-exceptions", false)          \
   FEATURE(FunctionReferences, "function-references", false)      \
   FEATURE(Gc, "gc", false)                                       \
   FEATURE(Threads, "threads", false)                             \
-  FEATURE(CustomPageSizes, "custom-page-sizes", false)           \
-  FEATURE(WideArithmetic, "wide-arithmetic", false)
+  FEATURE(CustomPageSizes, "custom-page-sizes", true)            \
+  FEATURE(WideArithmetic, "wide-arithmetic", true)
 
 enum class Feature : uint8_t {
 #define FEATURE(name, text, supported) k##name,
@@ -55,6 +55,29 @@ constexpr bool IsSupported(Feature feature) {
   };
   return kSupported[static_cast<uint8_t>(feature)];
 }
+
+// Which features modules may use: all supported ones, unless some are switched off. A plain value.
+class FeatureSet {
+ public:
+  constexpr FeatureSet() {
+#define FEATURE(name, text, supported) bits_ |= (supported) ? Bit(Feature::k##name) : 0;
+    WASMD_FEATURES(FEATURE)
+#undef FEATURE
+  }
+  constexpr bool Has(Feature feature) const { return (bits_ & Bit(feature)) != 0; }
+  constexpr FeatureSet Without(Feature feature) const {
+    FeatureSet rest = *this;
+    rest.bits_ &= ~Bit(feature);
+    return rest;
+  }
+  friend constexpr bool operator==(const FeatureSet&, const FeatureSet&) = default;
+
+ private:
+  static constexpr uint32_t Bit(Feature feature) {
+    return uint32_t{1} << static_cast<uint8_t>(feature);
+  }
+  uint32_t bits_ = 0;
+};
 
 }  // namespace wasmd::engine
 

@@ -16,20 +16,50 @@
 #include <utility>
 #include <vector>
 
+#include "engine/wasm/features.h"
+#include "engine/wasm/opcodes.h"
 #include "engine/wasm/types.h"
 
 namespace wasmd::engine {
 
-// Spec: syntax-expr, restricted to constant expressions. Decoded to one of these; wasm 2.0 allows
-// nothing else.
+// Spec: syntax-expr, restricted to constant expressions. What is arithmetic on constants alone is
+// decoded to its value.
 struct ConstExpr {
-  enum class Kind : uint8_t { kConst, kGlobalGet, kRefNull, kRefFunc };
+  enum class Kind : uint8_t { kConst, kGlobalGet, kRefNull, kRefFunc, kExtended };
   Kind kind = Kind::kConst;
   ValType type = ValType::kI32;
-  uint64_t bits = 0;   // kConst: the value's bits, zero-extended.
+  uint64_t bits = 0;   // kConst: the value's bits, zero-extended. kExtended: the operations' count.
   uint64_t hi = 0;     // kConst of a v128: its upper half.
-  uint32_t index = 0;  // kGlobalGet: global index. kRefFunc: function index.
+  uint32_t index = 0;  // kGlobalGet: global index. kRefFunc: function index. kExtended: of the
+                       // first operation, in Module::const_ops.
 };
+
+// One instruction of an extended constant expression, in postfix order: i32.const or i64.const,
+// global.get, or add, sub or mul of either type.
+struct ConstOp {
+  Opcode op = Opcode::kI32Const;
+  uint64_t bits = 0;  // The constant, zero-extended, or the global's index.
+};
+
+// Of add, sub and mul. Spec: exec-binop
+constexpr uint64_t EvaluateConstOp(Opcode op, uint64_t lhs, uint64_t rhs) {
+  switch (op) {
+    case Opcode::kI32Add:
+      return static_cast<uint32_t>(lhs + rhs);
+    case Opcode::kI32Sub:
+      return static_cast<uint32_t>(lhs - rhs);
+    case Opcode::kI32Mul:
+      return static_cast<uint32_t>(lhs * rhs);
+    case Opcode::kI64Add:
+      return lhs + rhs;
+    case Opcode::kI64Sub:
+      return lhs - rhs;
+    case Opcode::kI64Mul:
+      return lhs * rhs;
+    default:
+      return 0;
+  }
+}
 
 struct Import {
   std::string_view module;
@@ -105,6 +135,7 @@ struct NameSection {
 
 struct Module {
   std::span<const std::byte> bytes;
+  FeatureSet features = {};  // What its bodies may use.
   std::vector<FuncType> types;
   std::vector<Import> imports;
   std::vector<Func> funcs;
@@ -115,6 +146,7 @@ struct Module {
   std::optional<uint32_t> start;
   std::vector<ElemSegment> elems;
   std::vector<DataSegment> datas;
+  std::vector<ConstOp> const_ops;      // Of all its extended constant expressions.
   std::optional<uint32_t> data_count;  // Spec: binary-datacountsec
   std::vector<CustomSection> customs;
   NameSection names;

@@ -85,9 +85,25 @@ struct Limits {
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
-// Spec: syntax-memtype. 32-bit addresses and 64 KiB pages.
+// Spec: syntax-addrtype
+enum class AddressType : uint8_t { kI32, kI64 };
+
+constexpr ValType ValTypeOf(AddressType address) {
+  return address == AddressType::kI64 ? ValType::kI64 : ValType::kI32;
+}
+
+// A wasm page, as the spec means it, unless a memory's type says otherwise. An OS page is the
+// kernel's.
+inline constexpr uint8_t kWasmPageShift = 16;
+inline constexpr uint64_t kWasmPageBytes = uint64_t{1} << kWasmPageShift;
+
+// Spec: syntax-memtype
 struct MemoryType {
   Limits limits;
+  AddressType address = AddressType::kI32;
+  uint8_t page_shift = kWasmPageShift;  // Of the page's size: 0 or kWasmPageShift.
+
+  constexpr uint64_t page_bytes() const { return uint64_t{1} << page_shift; }
   friend bool operator==(const MemoryType&, const MemoryType&) = default;
 };
 
@@ -95,6 +111,7 @@ struct MemoryType {
 struct TableType {
   ValType element = ValType::kFuncRef;
   Limits limits;
+  AddressType address = AddressType::kI32;
   friend bool operator==(const TableType&, const TableType&) = default;
 };
 
@@ -121,9 +138,6 @@ constexpr std::string_view ToString(ExternKind kind) {
   }
   return "?";
 }
-
-// A wasm page, as the spec means it. An OS page is the kernel's.
-inline constexpr uint64_t kWasmPageBytes = 65536;
 
 }  // namespace wasmd::engine
 

@@ -1,7 +1,8 @@
 // wasmd_conformance: runs the official test suite, converted to JSON, through the real engine.
 //
 //   wasmd_conformance SUITE [--only PREFIX …] [--list FILE] [--mode lazy|eager|both]
-//   [--without-avx] [--deterministic] [--json FILE] [--verbose]
+//                     [--bounds guard|explicit|both] [--without-avx] [--deterministic]
+//                     [--json FILE] [--verbose]
 //
 // SUITE is the suite's folder (the one with core/), or any folder below it. Each script runs in a
 // process of its own, so that a crash is that script's failure. Counts by folder, then the scripts
@@ -36,6 +37,7 @@
 namespace {
 
 namespace fs = std::filesystem;
+using wasmd::engine::BoundsChecks;
 using wasmd::engine::CompileMode;
 using wasmd::tests::ScriptResult;
 using Json = nlohmann::ordered_json;
@@ -43,11 +45,21 @@ using Json = nlohmann::ordered_json;
 // A script that takes longer than this is stuck; the slowest takes a second.
 constexpr unsigned kScriptTimeoutSeconds = 120;
 
+// How the engine is set up for a run of all the scripts.
+struct Mode {
+  CompileMode compile = CompileMode::kLazy;
+  BoundsChecks bounds = BoundsChecks::kGuardPages;
+  [[nodiscard]] std::string name() const {
+    return std::string(compile == CompileMode::kEager ? "eager" : "lazy") + ", " +
+           (bounds == BoundsChecks::kExplicit ? "explicit checks" : "guard pages");
+  }
+};
+
 struct Job {
   fs::path script;     // The JSON file.
   std::string name;    // "core/i32", as the lists have it below core/.
   std::string folder;  // "core", "core/simd".
-  CompileMode mode = CompileMode::kLazy;
+  Mode mode;
   wasmd::engine::EngineOptions engine;
   ScriptResult result;
 };
@@ -74,10 +86,12 @@ struct Counts {
 // In the child: runs the script and writes what came of it.
 [[noreturn]] void RunChild(const Job& job, int out) {
   alarm(kScriptTimeoutSeconds);
-  auto engine = wasmd::engine::Engine::Create(job.engine);
+  wasmd::engine::EngineOptions options = job.engine;
+  options.bounds_checks = job.mode.bounds;
+  auto engine = wasmd::engine::Engine::Create(options);
   ScriptResult result;
   if (engine.ok()) {
-    result = wasmd::tests::RunScript(**engine, job.script, job.mode);
+    result = wasmd::tests::RunScript(**engine, job.script, job.mode.compile);
   } else {
     result.failed = 1;
     result.failures.emplace_back(engine.status().message());
@@ -134,7 +148,7 @@ void RunJob(Job& job) {
 }
 
 std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>& only,
-                          const std::set<std::string>& list, const std::vector<CompileMode>& modes,
+                          const std::set<std::string>& list, const std::vector<Mode>& modes,
                           const wasmd::engine::EngineOptions& engine) {
   std::vector<Job> jobs;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(suite)) {
@@ -154,7 +168,7 @@ std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>&
     if (!list.empty() && !list.contains(below_core)) {
       continue;
     }
-    for (const CompileMode mode : modes) {
+    for (const Mode& mode : modes) {
       std::string folder = relative.parent_path().string();
       jobs.push_back(
           {path, name, folder.empty() ? suite.filename().string() : folder, mode, engine, {}});
@@ -247,9 +261,8 @@ int Report(const std::vector<Job>& jobs, const std::string& json_file, bool verb
     if (job.result.ok()) {
       continue;
     }
-    std::printf("failed: %s (%s): %u of %u\n", job.name.c_str(),
-                job.mode == CompileMode::kEager ? "eager" : "lazy", job.result.failed,
-                job.result.failed + job.result.passed);
+    std::printf("failed: %s (%s): %u of %u\n", job.name.c_str(), job.mode.name().c_str(),
+                job.result.failed, job.result.failed + job.result.passed);
     for (size_t i = 0; i < job.result.failures.size() && (verbose || i < 1); ++i) {
       std::printf("    %s\n", job.result.failures[i].substr(0, 400).c_str());
     }
@@ -264,7 +277,7 @@ int Report(const std::vector<Job>& jobs, const std::string& json_file, bool verb
 
 int main(int argc, char** argv) {
   CLI::App app("Runs the official WebAssembly test suite, converted to JSON, through the engine.");
-  std::string suite, json_file, list_file, mode = "lazy";
+  std::string suite, json_file, list_file, mode = "lazy", bounds = "guard";
   std::vector<std::string> only;
   unsigned threads = std::max(1u, std::thread::hardware_concurrency());
   bool verbose = false, without_avx = false, deterministic = false;
@@ -276,6 +289,9 @@ int main(int argc, char** argv) {
       ->check(CLI::ExistingFile);
   app.add_option("--mode", mode, "how functions are compiled")
       ->check(CLI::IsMember({"lazy", "eager", "both"}))
+      ->capture_default_str();
+  app.add_option("--bounds", bounds, "how accesses to memories stay inside of them")
+      ->check(CLI::IsMember({"guard", "explicit", "both"}))
       ->capture_default_str();
   app.add_flag("--without-avx", without_avx, "compile for a CPU that has SSE4.1 and no AVX");
   app.add_flag("--deterministic", deterministic, "relaxed SIMD as in the deterministic profile");
@@ -295,12 +311,16 @@ int main(int argc, char** argv) {
       }
     }
   }
-  std::vector<CompileMode> modes;
-  if (mode != "eager") {
-    modes.push_back(CompileMode::kLazy);
-  }
-  if (mode != "lazy") {
-    modes.push_back(CompileMode::kEager);
+  std::vector<Mode> modes;
+  for (const BoundsChecks checks : {BoundsChecks::kGuardPages, BoundsChecks::kExplicit}) {
+    if (bounds == (checks == BoundsChecks::kExplicit ? "guard" : "explicit")) {
+      continue;
+    }
+    for (const CompileMode compile : {CompileMode::kLazy, CompileMode::kEager}) {
+      if (mode != (compile == CompileMode::kEager ? "lazy" : "eager")) {
+        modes.push_back({compile, checks});
+      }
+    }
   }
   std::vector<Job> jobs =
       FindJobs(fs::canonical(suite), only, list, modes,

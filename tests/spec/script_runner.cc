@@ -119,6 +119,9 @@ class Script {
     linker_.Define(
         "spectest", "table",
         *store_.CreateTable({ValType::kFuncRef, {10, 20}}, Value::Null(ValType::kFuncRef)));
+    linker_.Define("spectest", "table64",
+                   *store_.CreateTable({ValType::kFuncRef, {10, 20}, engine::AddressType::kI64},
+                                       Value::Null(ValType::kFuncRef)));
     linker_.Define("spectest", "memory", *store_.CreateMemory({{1, 2}}));
   }
 

@@ -62,6 +62,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   pending_pins_ = 0;
   zero_flag_pc_ = 0;
   stack_.clear();
+  checked_.clear();
   flushed_ = 0;
   entry_slots_.clear();
   entry_vector_slots_.clear();
@@ -94,15 +95,17 @@ absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
 // --- Prologue.
 
 void FunctionCompiler::OnBegin(const FuncType& type, std::span<const ValType> locals) {
-  analysis_.Analyze(module_.func_body(func_index_), locals);
+  analysis_.Analyze(module_.func_body(func_index_), locals,
+                    !module_.memories.empty() && !HasGuard(0));
   local_count_ = static_cast<uint32_t>(locals.size());
-  locals_.assign(size_t{local_count_} + 2, Local{});
+  locals_.assign(size_t{local_count_} + FunctionAnalysis::kPseudoLocals, Local{});
   for (uint32_t i = 0; i < local_count_; ++i) {
     locals_[i].kind = KindOf(locals[i]);
   }
   locals_[context_local()].kind = Kind::kI64;
   locals_[context_local()].slot = -8;
   locals_[memory_local()].kind = Kind::kI64;
+  locals_[memory_context_local()].kind = Kind::kI64;
   EmitPrologue(type, locals);
   Control& control = PushControl(ControlKind::kFunction, {});
   control.result_count = static_cast<uint32_t>(type.results.size());
@@ -148,12 +151,18 @@ void FunctionCompiler::EmitPrologue(const FuncType& type, std::span<const ValTyp
     }
   }
   if (analysis_.uses_memory()) {
-    const Reg base = Alloc(kGeneralRegs, kR15);
-    asm_.Load(Kind::kI64, base, Mem::At(kRdi, kCtxMemoryBase));
-    AssignReg(memory_local(), base, true);
-    if (analysis_.has_calls()) {
-      asm_.StoreWord(Mem::Frame(SlotOfLocal(memory_local())), base);
-      dirty_ &= ~Bit(base);
+    const auto begin = [&](uint32_t local, Reg preferred, uint32_t offset) {
+      const Reg reg = Alloc(kGeneralRegs, preferred);
+      asm_.Load(Kind::kI64, reg, Mem::At(kRdi, static_cast<int32_t>(offset)));
+      AssignReg(local, reg, true);
+      if (analysis_.has_calls()) {
+        asm_.StoreWord(Mem::Frame(SlotOfLocal(local)), reg);
+        dirty_ &= ~Bit(reg);
+      }
+    };
+    begin(memory_local(), kR15, kCtxMemoryBase);
+    if (!HasGuard(0)) {
+      begin(memory_context_local(), kR14, layout_.memory_pointer(0));
     }
   }
   pinned_ = 0;
@@ -369,7 +378,7 @@ void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
     plan_.move_src[kRdi] = context;
   }
   if (!index.is_reg()) {
-    plan_.loads.push_back({kR10, Kind::kI32, index.is_const(), Mem::Frame(index.disp), index.bits});
+    plan_.loads.push_back({kR10, index.kind, index.is_const(), Mem::Frame(index.disp), index.bits});
   } else if (index.reg != kR10) {
     plan_.move_dst |= Bit(kR10);
     plan_.move_src[kR10] = index.reg;

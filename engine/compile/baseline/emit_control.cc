@@ -402,6 +402,7 @@ void FunctionCompiler::OnBlock(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnLoop(const BlockSignature& signature) {
+  checked_.clear();
   EnterLoop(PushControl(ControlKind::kLoop, signature));
 }
 
@@ -498,6 +499,7 @@ void FunctionCompiler::OnIf(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnElse(bool reachable) {
+  checked_.clear();
   Control& control = controls_.back();
   if (reachable) {
     BranchTo(control);
@@ -512,6 +514,7 @@ void FunctionCompiler::OnElse(bool reachable) {
 }
 
 void FunctionCompiler::OnEnd(bool reachable) {
+  checked_.clear();
   Control& control = controls_.back();
   if (control.kind == ControlKind::kFunction) {
     if (reachable) {

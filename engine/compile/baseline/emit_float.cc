@@ -64,7 +64,7 @@ void FunctionCompiler::FloatOperand(const FloatOp& op, Kind kind, Reg dst, Reg a
         asm_.MoveFloat(dst, a);
         a = dst;
       }
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.Float3(op, dst, a, pending_load_.mem, SizeOf(kind));
       return;
     case EntryKind::kSlot:

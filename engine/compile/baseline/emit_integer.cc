@@ -1,5 +1,6 @@
 // Integer arithmetic, comparisons and select.
 #include <bit>
+#include <optional>
 
 #include "engine/compile/baseline/function_compiler_inl.h"
 
@@ -162,7 +163,7 @@ void FunctionCompiler::AluOperand(Alu op, bool wide, Reg dst, Value& rhs) {
       }
       return;
     case EntryKind::kLoad:
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.AluMem(op, wide, dst, pending_load_.mem);
       return;
     case EntryKind::kSlot:
@@ -333,7 +334,7 @@ void FunctionCompiler::EmitTest(bool wide, Value& lhs, Value& rhs) {
       }
       return;
     case EntryKind::kLoad:
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.Op(Inst::kIdTest, Assembler::M(pending_load_.mem), Assembler::R(reg, wide));
       return;
     case EntryKind::kSlot:
@@ -361,7 +362,7 @@ void FunctionCompiler::IntegerCompare(Cond cond, bool wide) {
   }
   if (rhs.is_const() && FitsImmediate(rhs.bits, wide)) {
     if (lhs.where == EntryKind::kLoad) {
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.CompareMem(wide, pending_load_.mem, static_cast<int32_t>(rhs.bits));
     } else if (lhs.in_memory() && PrefersMemory(lhs)) {
       asm_.CompareMem(wide, MemOf(lhs), static_cast<int32_t>(rhs.bits));
@@ -680,6 +681,84 @@ void FunctionCompiler::EmitDivide(bool wide, bool is_signed, bool is_rem) {
     asm_.Bind(done);
   }
   PushReg(kind, is_rem ? kRdx : kRax);
+}
+
+// --- Wide arithmetic.
+
+void FunctionCompiler::OnWideArithmetic(Opcode op) {
+  switch (op) {
+    case Opcode::kI64Add128:
+    case Opcode::kI64Sub128:
+      return AddWide(op == Opcode::kI64Sub128);
+    case Opcode::kI64MulWideS:
+    case Opcode::kI64MulWideU:
+      return MultiplyWide(op == Opcode::kI64MulWideS);
+    default:
+      WASMD_UNREACHABLE();
+  }
+}
+
+// Everything is in registers before the first instruction: nothing comes between it and the second,
+// which takes the carry.
+void FunctionCompiler::AddWide(bool is_sub) {
+  Value rhs_high = Pop();
+  Value rhs_low = Pop();
+  Value lhs_high = Pop();
+  Value lhs_low = Pop();
+  // An operand's own register can be the result's if no other operand that is needed later is in
+  // it.
+  const auto writable = [this](Value& value, const Value& a, const Value& b) {
+    const bool is_alone = value.is_reg() && value.is_dying && !(a.is_reg() && a.reg == value.reg) &&
+                          !(b.is_reg() && b.reg == value.reg);
+    if (is_alone) {
+      return value.reg;
+    }
+    const Reg reg = AllocFor(Kind::kI64);
+    MoveTo(reg, value);
+    return reg;
+  };
+  const Reg low = writable(lhs_low, lhs_high, rhs_high);
+  const Reg high = writable(lhs_high, rhs_high, rhs_low);
+  const auto operand = [this](Value& value) {
+    const bool is_immediate =
+        value.is_const() && static_cast<int64_t>(value.bits) == static_cast<int32_t>(value.bits);
+    return is_immediate ? std::optional<int32_t>(static_cast<int32_t>(value.bits))
+                        : (ToReg(value), std::nullopt);
+  };
+  const std::optional<int32_t> low_immediate = operand(rhs_low);
+  const std::optional<int32_t> high_immediate = operand(rhs_high);
+  const auto emit = [this](InstId op, Reg dst, std::optional<int32_t> immediate, const Value& rhs) {
+    if (immediate.has_value()) {
+      asm_.Op(op, Assembler::R64(dst), Assembler::I(*immediate));
+    } else {
+      asm_.Op(op, Assembler::R64(dst), Assembler::R64(rhs.reg));
+    }
+  };
+  emit(is_sub ? Inst::kIdSub : Inst::kIdAdd, low, low_immediate, rhs_low);
+  emit(is_sub ? Inst::kIdSbb : Inst::kIdAdc, high, high_immediate, rhs_high);
+  PushReg(Kind::kI64, low);
+  PushReg(Kind::kI64, high);
+}
+
+void FunctionCompiler::MultiplyWide(bool is_signed) {
+  Value rhs = Pop();
+  Value lhs = Pop();
+  Pin(kRax);
+  Pin(kRdx);
+  Reg by = kScratch;
+  if (rhs.is_reg() && rhs.reg != kRax && rhs.reg != kRdx) {
+    by = rhs.reg;
+  } else {
+    MoveTo(kScratch, rhs);
+  }
+  Take(kRax);
+  if (!lhs.is_reg() || lhs.reg != kRax) {
+    MoveTo(kRax, lhs);
+  }
+  Take(kRdx);
+  asm_.Op(is_signed ? Inst::kIdImul : Inst::kIdMul, Assembler::R64(by));
+  PushReg(Kind::kI64, kRax);
+  PushReg(Kind::kI64, kRdx);
 }
 
 void FunctionCompiler::IntegerUnary(Opcode op, ValType from) {

@@ -1,4 +1,6 @@
 // Locals, globals, memories, tables and references.
+#include <algorithm>
+
 #include "engine/compile/baseline/function_compiler_inl.h"
 
 namespace wasmd::engine::baseline {
@@ -13,12 +15,45 @@ uint32_t SkipLeb(uint32_t offset, ByteAt byte_at) {
   return offset + 1;
 }
 
+// Displacements reach 2^31 − 1. The reservation of a memory with a guard reaches 2^33 bytes and the
+// widest access beyond its base.
+constexpr uint64_t kMaxDisplacement = INT32_MAX;
+
 // Opcodes of loads that extend.
 constexpr uint32_t kMovzx8 = 0x0fb6;
 constexpr uint32_t kMovzx16 = 0x0fb7;
 constexpr uint32_t kMovsx8 = 0x0fbe;
 constexpr uint32_t kMovsx16 = 0x0fbf;
 constexpr uint32_t kMovsxd = 0x63;
+
+constexpr uint32_t AccessBytes(Opcode op) {
+  switch (op) {
+    case Opcode::kI32Load8S:
+    case Opcode::kI32Load8U:
+    case Opcode::kI64Load8S:
+    case Opcode::kI64Load8U:
+    case Opcode::kI32Store8:
+    case Opcode::kI64Store8:
+      return 1;
+    case Opcode::kI32Load16S:
+    case Opcode::kI32Load16U:
+    case Opcode::kI64Load16S:
+    case Opcode::kI64Load16U:
+    case Opcode::kI32Store16:
+    case Opcode::kI64Store16:
+      return 2;
+    case Opcode::kI32Load:
+    case Opcode::kF32Load:
+    case Opcode::kI64Load32S:
+    case Opcode::kI64Load32U:
+    case Opcode::kI32Store:
+    case Opcode::kF32Store:
+    case Opcode::kI64Store32:
+      return 4;
+    default:
+      return 8;
+  }
+}
 
 // Instructions that take their second operand from memory.
 constexpr bool FoldsLoad(uint8_t opcode, Kind kind) {
@@ -162,19 +197,49 @@ void FunctionCompiler::OnDrop(ValType /*type*/) {
 
 // --- Memory.
 
-Mem FunctionCompiler::Address(Value& index, uint64_t offset) {
-  // The reservation reaches 2^33 bytes beyond the base; displacements reach 2^31 − 1.
-  constexpr uint64_t kMaxDisplacement = INT32_MAX;
-  const Reg base = LocalReg(memory_local());
-  if (index.is_const()) {
-    const uint64_t address = static_cast<uint32_t>(index.bits) + offset;
-    if (address <= kMaxDisplacement) {
-      return Mem::At(base, static_cast<int32_t>(address));
-    }
-    const Reg reg = Alloc(kGeneralRegs);
-    asm_.MoveImmediate(reg, address);
-    return {.base = base, .index = reg};
+Reg FunctionCompiler::MemoryBase(uint32_t memory_index) {
+  if (memory_index == 0) {
+    return LocalReg(memory_local());
   }
+  const Reg context = ContextReg();
+  const Reg base = Alloc(kGeneralRegs);
+  asm_.Load(Kind::kI64, base,
+            Mem::At(context, static_cast<int32_t>(layout_.memory_pointer(memory_index))));
+  asm_.Load(Kind::kI64, base, Mem::At(base, kMemoryBase));
+  return base;
+}
+
+Mem FunctionCompiler::MemorySize(uint32_t memory_index) {
+  if (memory_index == 0) {
+    return Mem::At(LocalReg(memory_context_local()), kMemorySizeBytes);
+  }
+  const Reg context = ContextReg();
+  const Reg memory = Alloc(kGeneralRegs);
+  asm_.Load(Kind::kI64, memory,
+            Mem::At(context, static_cast<int32_t>(layout_.memory_pointer(memory_index))));
+  return Mem::At(memory, kMemorySizeBytes);
+}
+
+Mem FunctionCompiler::OperandAt(uint32_t memory_index, uint64_t address) {
+  const Reg base = MemoryBase(memory_index);
+  if (address <= kMaxDisplacement) {
+    return Mem::At(base, static_cast<int32_t>(address));
+  }
+  const Reg reg = Alloc(kGeneralRegs);
+  asm_.MoveImmediate(reg, address);
+  return {.base = base, .index = reg};
+}
+
+Mem FunctionCompiler::AccessOperand(Value& index, const MemArg& memarg, uint32_t bytes) {
+  if (!HasGuard(memarg.memory_index)) {
+    return index.is_const() ? CheckedConstant(index.bits, memarg, bytes)
+                            : CheckedOperand(index, memarg, bytes);
+  }
+  const uint64_t offset = memarg.offset;
+  if (index.is_const()) {
+    return OperandAt(memarg.memory_index, static_cast<uint32_t>(index.bits) + offset);
+  }
+  const Reg base = MemoryBase(memarg.memory_index);
   if (offset <= kMaxDisplacement) {
     return {.base = base, .index = ToReg(index), .disp = static_cast<int32_t>(offset)};
   }
@@ -184,8 +249,93 @@ Mem FunctionCompiler::Address(Value& index, uint64_t offset) {
   return {.base = base, .index = reg};
 }
 
+// What ends inside of the type's minimum needs no check: memories never shrink.
+Mem FunctionCompiler::CheckedConstant(uint64_t index, const MemArg& memarg, uint32_t bytes) {
+  const MemoryType& type = module_.memories[memarg.memory_index].type;
+  uint64_t address = 0;
+  uint64_t end = 0;
+  if (__builtin_add_overflow(index, memarg.offset, &address) ||
+      __builtin_add_overflow(address, uint64_t{bytes}, &end)) {
+    asm_.Jump(TrapLabel(TrapCode::kMemoryOutOfBounds));
+    return Mem::At(MemoryBase(memarg.memory_index), 0);  // Never reached.
+  }
+  if ((end + type.page_bytes() - 1) >> type.page_shift > type.limits.min) {
+    const Mem size = MemorySize(memarg.memory_index);
+    asm_.MoveImmediate(kScratch, end);
+    asm_.Op(Inst::kIdCmp, Assembler::R64(kScratch), Assembler::M(size));
+    TrapIf(Cond::kA, TrapCode::kMemoryOutOfBounds);
+  }
+  return OperandAt(memarg.memory_index, address);
+}
+
+// index + offset + bytes ≤ size, in 64 bits: a 32-bit index cannot make that overflow, a 64-bit one
+// can.
+Mem FunctionCompiler::CheckedOperand(Value& index, const MemArg& memarg, uint32_t bytes) {
+  const bool is_64 = module_.memories[memarg.memory_index].type.address == AddressType::kI64;
+  const uint32_t local = index.local;
+  const bool is_short =
+      memarg.offset + bytes <= kMaxDisplacement && memarg.offset < kMaxDisplacement;
+  Reg reg = kNoReg;
+  int32_t disp = 0;
+  if (is_short) {
+    reg = ToReg(index);
+    disp = static_cast<int32_t>(memarg.offset);
+    if (IsChecked(local, memarg.memory_index, memarg.offset + bytes)) {
+      return {.base = MemoryBase(memarg.memory_index), .index = reg, .disp = disp};
+    }
+  } else {
+    reg = ToWritable(index);
+    asm_.MoveImmediate(kScratch, memarg.offset);
+    asm_.Op(Inst::kIdAdd, Assembler::R64(reg), Assembler::R64(kScratch));
+    if (is_64) {
+      TrapIf(Cond::kB, TrapCode::kMemoryOutOfBounds);
+    }
+  }
+  const Mem size = MemorySize(memarg.memory_index);
+  const int32_t reach = disp + static_cast<int32_t>(bytes);
+  if (is_64) {
+    asm_.Move(kScratch, reg, true);
+    asm_.Op(Inst::kIdAdd, Assembler::R64(kScratch), Assembler::I(reach));
+    TrapIf(Cond::kB, TrapCode::kMemoryOutOfBounds);
+  } else {
+    asm_.Op(Inst::kIdLea, Assembler::R64(kScratch), Assembler::M(Mem::At(reg, reach)));
+  }
+  asm_.Op(Inst::kIdCmp, Assembler::R64(kScratch), Assembler::M(size));
+  TrapIf(Cond::kA, TrapCode::kMemoryOutOfBounds);
+  if (is_short) {
+    NoteChecked(local, memarg.memory_index, memarg.offset + bytes);
+  }
+  return {.base = MemoryBase(memarg.memory_index), .index = reg, .disp = disp};
+}
+
+bool FunctionCompiler::IsChecked(uint32_t local, uint32_t memory_index, uint64_t end) const {
+  return local != kNone && std::ranges::any_of(checked_, [&](const CheckedAccess& checked) {
+           return checked.local == local && checked.memory_index == memory_index &&
+                  checked.end >= end;
+         });
+}
+
+void FunctionCompiler::NoteChecked(uint32_t local, uint32_t memory_index, uint64_t end) {
+  if (local == kNone) {
+    return;
+  }
+  for (CheckedAccess& checked : checked_) {
+    if (checked.local == local && checked.memory_index == memory_index) {
+      checked.end = std::max(checked.end, end);
+      return;
+    }
+  }
+  if (checked_.size() == kMaxCheckedAccesses) {
+    checked_.erase(checked_.begin());
+  }
+  checked_.push_back({local, memory_index, end});
+}
+
+void FunctionCompiler::ForgetChecks(uint32_t local) {
+  std::erase_if(checked_, [local](const CheckedAccess& checked) { return checked.local == local; });
+}
+
 void FunctionCompiler::EmitLoad(Opcode op, Reg dst, const Mem& mem) {
-  asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
   switch (op) {
     case Opcode::kI32Load:
     case Opcode::kI64Load32U:
@@ -235,15 +385,19 @@ void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
   }
   const Kind kind = KindOf(type);
   const auto byte_at = [this](uint32_t at) { return ByteAt(at); };
-  const uint32_t next = SkipLeb(SkipLeb(offset_ + 1, byte_at), byte_at);
+  uint32_t next = SkipLeb(offset_ + 1, byte_at);
+  if ((ByteAt(offset_ + 1) & 0x40) != 0) {
+    next = SkipLeb(next, byte_at);  // The memory's index.
+  }
+  next = SkipLeb(next, byte_at);
   Value index = Pop();
-  const Mem mem = Address(index, memarg.offset);
+  const Mem mem = AccessOperand(index, memarg, AccessBytes(op));
   const bool is_plain = op == Opcode::kI32Load || op == Opcode::kI64Load ||
                         op == Opcode::kF32Load || op == Opcode::kF64Load;
   // The next instruction can do the access itself. Only if another operand is below: it is the
   // second one then.
   if (is_plain && FoldsLoad(ByteAt(next), kind)) {
-    pending_load_ = {mem, offset_ - body_offset_};
+    pending_load_ = {mem, offset_ - body_offset_, HasGuard(memarg.memory_index)};
     pending_pins_ = Bit(mem.base) | (mem.index != kNoReg ? Bit(mem.index) : 0);
     PushPending(EntryKind::kLoad, kind);
     return;
@@ -255,6 +409,7 @@ void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
   } else {
     reg = AllocFor(kind, reg);
   }
+  AccessSite(memarg.memory_index);
   EmitLoad(op, reg, mem);
   PushReg(kind, reg);
 }
@@ -270,31 +425,15 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
   // What is in the frame and not worth a register goes through the scratch register; Address may
   // need that one first.
   const bool through_scratch =
-      value.in_memory() && PrefersMemory(value) && memarg.offset <= INT32_MAX;
-  const Mem mem = Address(index, memarg.offset);
-  uint32_t size = IsWide(kind) ? 8 : 4;
-  switch (op) {
-    case Opcode::kI32Store8:
-    case Opcode::kI64Store8:
-      size = 1;
-      break;
-    case Opcode::kI32Store16:
-    case Opcode::kI64Store16:
-      size = 2;
-      break;
-    case Opcode::kI64Store32:
-      size = 4;
-      break;
-    default:
-      break;
-  }
-  const uint32_t at = offset_ - body_offset_;
+      value.in_memory() && PrefersMemory(value) && memarg.offset <= kMaxDisplacement;
+  const uint32_t size = AccessBytes(op);
+  const Mem mem = AccessOperand(index, memarg, size);
   if (value.is_const() &&
       (size < 8 || static_cast<int64_t>(value.bits) == static_cast<int32_t>(value.bits))) {
     const auto immediate = size == 1   ? int64_t{static_cast<int8_t>(value.bits)}
                            : size == 2 ? int64_t{static_cast<int16_t>(value.bits)}
                                        : int64_t{static_cast<int32_t>(value.bits)};
-    asm_.Site(at, TrapCode::kMemoryOutOfBounds);
+    AccessSite(memarg.memory_index);
     asm_.Op(Inst::kIdMov, Assembler::M(mem, size), Assembler::I(immediate));
     return;
   }
@@ -306,7 +445,7 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
   } else {
     reg = ToReg(value);
   }
-  asm_.Site(at, TrapCode::kMemoryOutOfBounds);
+  AccessSite(memarg.memory_index);
   if (IsFloatReg(reg)) {
     asm_.Store(kind, mem, reg);
     return;
@@ -315,19 +454,23 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
 }
 
 void FunctionCompiler::OnMemorySize(uint32_t memory_index) {
+  const Kind kind = MemoryAddressKind(memory_index);
+  const uint32_t next = SkipLeb(offset_ + 1, [this](uint32_t at) { return ByteAt(at); });
   const Reg context = ContextReg();
-  const Reg reg = Alloc(kGeneralRegs, Hint(Kind::kI32, offset_ + 2));
+  const Reg reg = Alloc(kGeneralRegs, Hint(kind, next));
   asm_.Load(Kind::kI64, reg,
             Mem::At(context, static_cast<int32_t>(layout_.memory_pointer(memory_index))));
   asm_.Load(Kind::kI64, reg, Mem::At(reg, kMemorySizeBytes));
-  asm_.Op(Inst::kIdShr, Assembler::R64(reg), Assembler::I(16));
-  PushReg(Kind::kI32, reg);
+  if (const uint8_t shift = module_.memories[memory_index].type.page_shift; shift != 0) {
+    asm_.Op(Inst::kIdShr, Assembler::R64(reg), Assembler::I(shift));
+  }
+  PushReg(kind, reg);
 }
 
 void FunctionCompiler::OnMemoryGrow(uint32_t memory_index) {
   const BuiltinArg args[] = {Imm(memory_index), Arg(Pop())};
   CallBuiltin(BuiltinId::kMemoryGrow, args, TrapCode::kNone);
-  PushReg(Kind::kI32, kRax);
+  PushReg(MemoryAddressKind(memory_index), kRax);
 }
 
 void FunctionCompiler::OnMemoryInit(uint32_t data_index, uint32_t memory_index) {
@@ -393,8 +536,9 @@ void FunctionCompiler::OnTableSize(uint32_t table_index) {
   const Reg reg = Alloc(kGeneralRegs);
   asm_.Load(Kind::kI64, reg,
             Mem::At(context, static_cast<int32_t>(layout_.table_pointer(table_index))));
-  asm_.Load(Kind::kI32, reg, Mem::At(reg, kTableElementCount));
-  PushReg(Kind::kI32, reg);
+  const Kind kind = TableAddressKind(table_index);
+  asm_.Load(kind, reg, Mem::At(reg, kTableElementCount));
+  PushReg(kind, reg);
 }
 
 void FunctionCompiler::OnTableGrow(uint32_t table_index, ValType /*element*/) {
@@ -402,7 +546,7 @@ void FunctionCompiler::OnTableGrow(uint32_t table_index, ValType /*element*/) {
   const Value init = Pop();
   const BuiltinArg args[] = {Imm(table_index), Arg(init), Arg(delta)};
   CallBuiltin(BuiltinId::kTableGrow, args, TrapCode::kNone);
-  PushReg(Kind::kI32, kRax);
+  PushReg(TableAddressKind(table_index), kRax);
 }
 
 void FunctionCompiler::OnTableFill(uint32_t table_index, ValType /*element*/) {

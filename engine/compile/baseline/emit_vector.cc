@@ -226,7 +226,7 @@ void FunctionCompiler::EmitVectorBinary(const VectorBinary& how) {
   } else if (rhs.is_const()) {
     asm_.Float3(op, dst, a, Mem::Constant(static_cast<int32_t>(rhs.bits)), 16);
   } else if (rhs.where == EntryKind::kLoad) {
-    asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+    PendingLoadSite();
     asm_.Float3(op, dst, a, pending_load_.mem, 16);
   } else {
     asm_.Float3(op, dst, a, MemOf(rhs), 16);

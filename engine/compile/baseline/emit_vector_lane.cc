@@ -377,12 +377,38 @@ bool FunctionCompiler::ShuffleTwo(Reg a, Reg b, Reg dst, const uint8_t* lanes) {
 
 // --- Memory.
 
+namespace {
+
+// Of a load of one vector.
+constexpr uint32_t AccessBytes(Opcode op) {
+  switch (op) {
+    case Opcode::kV128Load:
+      return sizeof(V128);
+    case Opcode::kV128Load8Splat:
+      return 1;
+    case Opcode::kV128Load16Splat:
+      return 2;
+    case Opcode::kV128Load32Splat:
+    case Opcode::kV128Load32Zero:
+      return 4;
+    default:
+      return 8;
+  }
+}
+
+}  // namespace
+
 void FunctionCompiler::LoadVector(Opcode op, const MemArg& memarg) {
-  const uint32_t next = AfterLeb(AfterLeb(AfterLeb(offset_ + 1)));
+  uint32_t next = AfterVector();
+  const bool has_memory_index = (ByteAt(next) & 0x40) != 0;
+  next = AfterLeb(AfterLeb(next));
+  if (has_memory_index) {
+    next = AfterLeb(next);
+  }
   Value index = Pop();
-  const Mem mem = Address(index, memarg.offset);
+  const Mem mem = AccessOperand(index, memarg, AccessBytes(op));
   if (op == Opcode::kV128Load && FoldsVectorLoad(next)) {
-    pending_load_ = {mem, offset_ - body_offset_};
+    pending_load_ = {mem, offset_ - body_offset_, HasGuard(memarg.memory_index)};
     pending_pins_ = Bit(mem.base) | (mem.index != kNoReg ? Bit(mem.index) : 0);
     PushPending(EntryKind::kLoad, Kind::kV128);
     return;
@@ -392,7 +418,7 @@ void FunctionCompiler::LoadVector(Opcode op, const MemArg& memarg) {
   const auto load = [&](const VectorOp& how, uint32_t size) {
     asm_.Op(avx ? how.vex : how.sse, Assembler::X(dst), Assembler::M(mem, size));
   };
-  asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
+  AccessSite(memarg.memory_index);
   switch (op) {
     case Opcode::kV128Load:
       asm_.Load(Kind::kV128, dst, mem);
@@ -455,8 +481,8 @@ void FunctionCompiler::StoreVector(const MemArg& memarg) {
   Value value = Pop();
   Value index = Pop();
   const Reg reg = ToReg(value);
-  const Mem mem = Address(index, memarg.offset);
-  asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
+  const Mem mem = AccessOperand(index, memarg, sizeof(V128));
+  AccessSite(memarg.memory_index);
   asm_.Store(Kind::kV128, mem, reg);
 }
 
@@ -484,10 +510,10 @@ void FunctionCompiler::OnLoadLane(Opcode op, const MemArg& memarg, uint8_t lane)
   const uint32_t log2_bytes = Log2LaneBytes(op);
   Value value = Pop();
   Value index = Pop();
-  const Mem mem = Address(index, memarg.offset);
+  const Mem mem = AccessOperand(index, memarg, 1u << log2_bytes);
   const Reg dst = ToWritable(value);
   const asmjit::x86::Mem from = Assembler::M(mem, 1u << log2_bytes);
-  asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
+  AccessSite(memarg.memory_index);
   if (asm_.has_avx()) {
     asm_.Op(kInsertVex[log2_bytes], Assembler::X(dst), Assembler::X(dst), from, Assembler::I(lane));
   } else {
@@ -501,8 +527,8 @@ void FunctionCompiler::OnStoreLane(Opcode op, const MemArg& memarg, uint8_t lane
   Value value = Pop();
   Value index = Pop();
   const Reg reg = ToReg(value);
-  const Mem mem = Address(index, memarg.offset);
-  asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
+  const Mem mem = AccessOperand(index, memarg, 1u << log2_bytes);
+  AccessSite(memarg.memory_index);
   if (lane == 0 && log2_bytes >= 2) {
     asm_.Store(log2_bytes == 2 ? Kind::kF32 : Kind::kF64, mem, reg);
     return;

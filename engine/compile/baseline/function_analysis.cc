@@ -189,7 +189,9 @@ class Cursor {
 
 }  // namespace
 
-void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const ValType> locals) {
+void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const ValType> locals,
+                               bool checks_memory) {
+  checks_memory_ = checks_memory;
   local_count_ = static_cast<uint32_t>(locals.size());
   words_ = (local_count_ + 63) / 64;
   flags_.assign(body.size(), 0);
@@ -205,12 +207,10 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, std::span<const 
   uses_memory_ = false;
   has_liveness_ = false;
   has_loops_ = false;
-  is_float_.resize(size_t{local_count_} + 2);
+  is_float_.assign(size_t{local_count_} + kPseudoLocals, 0);
   for (uint32_t i = 0; i < local_count_; ++i) {
     is_float_[i] = IsGeneral(locals[i]) ? 0 : 1;
   }
-  is_float_[local_count_] = 0;
-  is_float_[local_count_ + 1] = 0;
   if (count_index_.size() < is_float_.size()) {
     count_index_.resize(is_float_.size(), 0);
   }
@@ -378,17 +378,25 @@ bool FunctionAnalysis::Scan(std::span<const std::byte> body) {
         break;
       }
       case Action::kMemory:
-      case Action::kMemoryLane:
-        cursor.SkipLeb();
+      case Action::kMemoryLane: {
+        constexpr uint32_t kHasMemoryIndex = 0x40;
+        const bool has_index = (cursor.U32() & kHasMemoryIndex) != 0;
+        const uint32_t memory_index = has_index ? cursor.U32() : 0;
         cursor.SkipLeb();
         if (action == Action::kMemoryLane) {
           cursor.SkipBytes(1);
         }
-        if (is_reachable) {
+        if (is_reachable && memory_index != 0) {
+          Log(local_count_, false);
+        } else if (is_reachable) {
           uses_memory_ = true;
           Log(local_count_ + 1, false);
+          if (checks_memory_) {
+            Log(local_count_ + 2, false);
+          }
         }
         break;
+      }
       case Action::kContext2:
         cursor.SkipLeb();
         [[fallthrough]];

@@ -51,10 +51,14 @@ class FunctionAnalysis {
   // And spent on set operations: branches × words per set.
   static constexpr uint64_t kMaxLivenessWork = uint64_t{1} << 24;
 
-  // `locals` has parameters and declared locals; the two pseudo-locals that the compiler adds
-  // (context, memory base) follow them: local numbers locals.size() and locals.size() + 1. `body`
-  // begins with the local declarations.
-  void Analyze(std::span<const std::byte> body, std::span<const ValType> locals);
+  // What the compiler keeps like locals, by numbers that follow the declared ones': the context,
+  // memory 0's base, memory 0's MemoryContext.
+  static constexpr uint32_t kPseudoLocals = 3;
+
+  // `locals` has parameters and declared locals. `body` begins with the local declarations.
+  // `checks_memory`: accesses to memory 0 need its MemoryContext too.
+  void Analyze(std::span<const std::byte> body, std::span<const ValType> locals,
+               bool checks_memory);
 
   uint8_t flags(uint32_t body_offset) const { return flags_[body_offset]; }
   // Blocks in the order of their offsets; those in unreachable code may be missing.
@@ -63,6 +67,7 @@ class FunctionAnalysis {
     return std::span(hot_).subspan(block.hot_begin, block.hot_count);
   }
   bool has_calls() const { return has_calls_; }
+  // Memory 0, that is.
   bool uses_memory() const { return uses_memory_; }
   bool has_liveness() const { return has_liveness_; }
   // Whether a declared local may be read after the block's label (its end, or a loop's start)
@@ -127,6 +132,7 @@ class FunctionAnalysis {
   uint64_t work_ = 0;  // Branches.
   bool has_calls_ = false;
   bool uses_memory_ = false;
+  bool checks_memory_ = false;
   bool has_liveness_ = false;
   bool has_loops_ = false;
 };

@@ -9,10 +9,10 @@
 //                   instruction stay *pending*: no code has been emitted for them and the user
 //                   folds them in.
 //   locals          each is in a register or in its frame slot; a register's value may be newer
-//   than the slot (dirty). Two
-//                   pseudo-locals follow the declared ones: the context and memory 0's base. They
-//                   are never written, so they leave their registers for nothing and come back by
-//                   one load.
+//   than the slot (dirty). Three
+//                   pseudo-locals follow the declared ones: the context, memory 0's base and, where
+//                   accesses to it are checked, its MemoryContext. They are never written, so they
+//                   leave their registers for nothing and come back by one load.
 //   registers       free, a local's, or a temporary's: the register of one or more stack entries.
 //
 // An entry that refers to a local is on that local's list, one that has a register on the
@@ -96,6 +96,7 @@ class FunctionCompiler : public NullSink {
 
   void OnConst(ValType type, uint64_t bits) { PushConst(KindOf(type), bits); }
   void OnUnary(Opcode op, ValType from, ValType to);
+  void OnWideArithmetic(Opcode op);
   void OnBinary(Opcode op, ValType from, ValType to);
 
   void OnV128Const(V128 value);
@@ -253,6 +254,7 @@ class FunctionCompiler : public NullSink {
   // --- value_state.cc: locals.
   uint32_t context_local() const { return local_count_; }
   uint32_t memory_local() const { return local_count_ + 1; }
+  uint32_t memory_context_local() const { return local_count_ + 2; }
   int32_t SlotOfLocal(uint32_t local) {
     int32_t& slot = locals_[local].slot;
     if (slot == 0) {
@@ -363,9 +365,40 @@ class FunctionCompiler : public NullSink {
   static BuiltinArg Arg(const Value& value) { return {false, 0, value}; }
 
   // --- emit_memory.cc
-  Mem Address(Value& index, uint64_t offset);
+  // The operand of an access of `bytes` bytes at `index`, which has been popped, plus the memarg's
+  // offset, in any memory. Where the memory has no guard, the bounds are checked here. Right before
+  // the instruction that accesses it comes AccessSite.
+  Mem AccessOperand(Value& index, const MemArg& memarg, uint32_t bytes);
+  void AccessSite(uint32_t memory_index) {
+    if (HasGuard(memory_index)) {
+      asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
+    }
+  }
+  void PendingLoadSite() {
+    if (pending_load_.may_fault) {
+      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+    }
+  }
+  bool HasGuard(uint32_t memory_index) const {
+    return engine::HasGuard(module_.memories[memory_index].type, options_.bounds_checks);
+  }
+  Mem CheckedOperand(Value& index, const MemArg& memarg, uint32_t bytes);
+  Mem CheckedConstant(uint64_t index, const MemArg& memarg, uint32_t bytes);
+  // At a known address.
+  Mem OperandAt(uint32_t memory_index, uint64_t address);
+  Reg MemoryBase(uint32_t memory_index);
+  Mem MemorySize(uint32_t memory_index);
+  bool IsChecked(uint32_t local, uint32_t memory_index, uint64_t end) const;
+  void NoteChecked(uint32_t local, uint32_t memory_index, uint64_t end);
+  void ForgetChecks(uint32_t local);
   void EmitLoad(Opcode op, Reg dst, const Mem& mem);
   Mem PopTableElement(uint32_t table_index, Value& index);
+  Kind MemoryAddressKind(uint32_t index) const {
+    return KindOf(ValTypeOf(module_.memories[index].type.address));
+  }
+  Kind TableAddressKind(uint32_t index) const {
+    return KindOf(ValTypeOf(module_.tables[index].type.address));
+  }
   Mem GlobalCell(uint32_t index);
 
   // --- emit_integer.cc, emit_float.cc
@@ -380,6 +413,8 @@ class FunctionCompiler : public NullSink {
   void EmitMul(bool wide);
   void EmitShift(Opcode op, bool wide);
   void EmitDivide(bool wide, bool is_signed, bool is_rem);
+  void AddWide(bool is_sub);
+  void MultiplyWide(bool is_signed);
   bool DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor);
   void MultiplyHigh32(bool is_signed, Reg dst, Reg src, uint32_t divisor);
   void EmitTest(bool wide, Value& lhs, Value& rhs);
@@ -532,6 +567,16 @@ class FunctionCompiler : public NullSink {
   uint32_t edge_stamp_ = 0;
   EdgePlan plan_;
 
+  // What has been checked on every way to this place: the local's value plus `end` lies inside of
+  // the memory, which never shrinks. The oldest goes first.
+  struct CheckedAccess {
+    uint32_t local;
+    uint32_t memory_index;
+    uint64_t end;
+  };
+  static constexpr size_t kMaxCheckedAccesses = 4;
+  std::vector<CheckedAccess> checked_;
+
   Cond pending_cond_ = Cond::kE;
   // Up to this place in the code, the zero flag tells whether the register is zero.
   uint32_t zero_flag_pc_ = 0;
@@ -540,6 +585,7 @@ class FunctionCompiler : public NullSink {
   struct {
     Mem mem;
     uint32_t wasm_offset;
+    bool may_fault;
   } pending_load_;
   struct {
     Reg reg;

@@ -130,6 +130,7 @@ void FunctionCompiler::SetLocal(uint32_t local, Value& value) {
     return;
   }
   DetachEntries(local);
+  ForgetChecks(local);
   Local& info = locals_[local];
   if (info.reg != kNoReg) {
     Free(info.reg);
@@ -253,7 +254,7 @@ void FunctionCompiler::MoveTo(Reg dst, const Value& value) {
       asm_.Load(value.kind, dst, Mem::Frame(value.disp));
       break;
     case EntryKind::kLoad:
-      asm_.Site(pending_load_.wasm_offset, TrapCode::kMemoryOutOfBounds);
+      PendingLoadSite();
       asm_.Load(value.kind, dst, pending_load_.mem);
       break;
     case EntryKind::kScaled:

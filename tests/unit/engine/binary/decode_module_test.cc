@@ -367,12 +367,7 @@ TEST_P(UnsupportedFeatureTest, IsNamed) {
 INSTANTIATE_TEST_SUITE_P(
     All, UnsupportedFeatureTest,
     testing::ValuesIn(std::vector<UnsupportedCase>{
-        {"multi-memory", "two_memories",
-         WasmModule({Section(5, Vec({{0x00, 0x00}, {0x00, 0x00}}))})},
-        {"memory64", "memory64", WasmModule({Section(5, Vec({{0x04, 0x00}}))})},
-        {"memory64", "table64", WasmModule({Section(4, Vec({{0x70, 0x05, 0x00, 0x00}}))})},
         {"threads", "shared_memory", WasmModule({Section(5, Vec({{0x03, 0x00, 0x00}}))})},
-        {"custom-page-sizes", "page_size", WasmModule({Section(5, Vec({{0x08, 0x00, 0x00}}))})},
         {"exception-handling", "tag_section", WasmModule({Section(13, Vec({}))})},
         {"exception-handling", "exnref",
          WasmModule({Section(1, Vec({FuncTypeBytes({0x69}, {})}))})},
@@ -382,17 +377,108 @@ INSTANTIATE_TEST_SUITE_P(
         {"gc", "struct_type", WasmModule({Section(1, Vec({{0x5f, 0x00}}))})},
         {"gc", "rec_group", WasmModule({Section(1, Vec({{0x4e, 0x00}}))})},
         {"gc", "anyref", WasmModule({Section(1, Vec({FuncTypeBytes({0x6e}, {})}))})},
-        {"gc", "defined_global",
-         WasmModule({Section(6, Vec({{kI32, 0x00, 0x41, 0x00, 0x0b},
-                                     {kI32, 0x00, 0x23, 0x00, 0x0b}}))})},
         {"function-references", "typed_reference",
          WasmModule({Section(1, Vec({FuncTypeBytes({0x63, 0x70}, {})}))})},
         {"function-references", "table_initializer",
          WasmModule({Section(4, Vec({{0x40, 0x00, 0x70, 0x00, 0x00, 0xd0, 0x70, 0x0b}}))})},
-        {"extended-const", "arithmetic",
+    }),
+    [](const auto& test) { return std::string(test.param.name); });
+
+struct SwitchedOffCase {
+  std::string_view name;
+  Feature feature;
+  Bytes bytes;
+
+  friend void PrintTo(const SwitchedOffCase& value, std::ostream* out) { *out << value.name; }
+};
+
+class SwitchedOffFeatureTest : public testing::TestWithParam<SwitchedOffCase> {};
+
+TEST_P(SwitchedOffFeatureTest, IsNamed) {
+  const auto& [name, feature, bytes] = GetParam();
+  EXPECT_TRUE(DecodeModule(AsBytes(bytes)).ok());
+  const absl::Status status = DecodeModule(AsBytes(bytes), FeatureSet().Without(feature)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("needs the feature " + std::string(ToString(feature)) +
+                        ", which is switched off (at offset 0x"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SwitchedOffFeatureTest,
+    testing::ValuesIn(std::vector<SwitchedOffCase>{
+        {"two_memories", Feature::kMultiMemory,
+         WasmModule({Section(5, Vec({{0x00, 0x00}, {0x00, 0x00}}))})},
+        {"v128", Feature::kSimd, WasmModule({Section(1, Vec({FuncTypeBytes({0x7b}, {})}))})},
+        {"memory64", Feature::kMemory64, WasmModule({Section(5, Vec({{0x04, 0x00}}))})},
+        {"table64", Feature::kMemory64, WasmModule({Section(4, Vec({{0x70, 0x05, 0x00, 0x00}}))})},
+        {"page_size", Feature::kCustomPageSizes,
+         WasmModule({Section(5, Vec({{0x08, 0x00, 0x00}}))})},
+        {"arithmetic", Feature::kExtendedConst,
          WasmModule({Section(6, Vec({{kI32, 0x00, 0x41, 0x01, 0x41, 0x02, 0x6a, 0x0b}}))})},
     }),
     [](const auto& test) { return std::string(test.param.name); });
+
+TEST(DecodeModuleTest, MemoryAndTableTypes) {
+  const Bytes bytes = WasmModule(
+      {Section(4, Vec({{0x70, 0x05, 0x01, 0x80, 0x80, 0x80, 0x80, 0x20}, {0x6f, 0x00, 0x02}})),
+       Section(5, Vec({{0x00, 0x01},
+                       {0x05, 0x02, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40},
+                       {0x09, 0x03, 0x05, 0x00},
+                       {0x0c, 0x07, 0x10}}))});
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok()) << module.status();
+  EXPECT_EQ(module->tables[0].type,
+            (TableType{ValType::kFuncRef, {1, uint64_t{1} << 33}, AddressType::kI64}));
+  EXPECT_EQ(module->tables[1].type, (TableType{ValType::kExternRef, {2, {}}}));
+  EXPECT_EQ(module->memories[0].type, (MemoryType{{1, {}}}));
+  EXPECT_EQ(module->memories[1].type, (MemoryType{{2, uint64_t{1} << 48}, AddressType::kI64}));
+  EXPECT_EQ(module->memories[2].type, (MemoryType{{3, 5}, AddressType::kI32, 0}));
+  EXPECT_EQ(module->memories[3].type, (MemoryType{{7, {}}, AddressType::kI64}));
+}
+
+TEST(DecodeModuleTest, MemoryTypesOutOfBounds) {
+  const auto memory = [](const Bytes& type) {
+    return Decode(WasmModule({Section(5, Vec({type}))}));
+  };
+  EXPECT_THAT(memory({0x00, 0x81, 0x80, 0x04}), HasSubstr("at most 65536 pages"));
+  EXPECT_THAT(memory({0x04, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40}),
+              HasSubstr("at most 281474976710656 pages of 65536 bytes"));
+  EXPECT_THAT(memory({0x08, 0x01, 0x01}), HasSubstr("invalid custom page size"));
+  EXPECT_THAT(memory({0x08, 0x01, 0x0c}), HasSubstr("invalid custom page size"));
+  EXPECT_THAT(memory({0x08, 0x01, 0x40}), HasSubstr("invalid custom page size"));
+  EXPECT_THAT(memory({0x08, 0x80, 0x80, 0x80, 0x80, 0x10, 0x00}), HasSubstr("integer too large"))
+      << "4 GiB of pages of one byte: its size is no i32";
+  EXPECT_THAT(memory({0x10, 0x00}), HasSubstr("malformed limits flags"));
+  EXPECT_THAT(memory({0x05, 0x02, 0x01}), HasSubstr("minimum must not be greater"));
+}
+
+// Arithmetic on constants is done at once; with a global it stays as it is.
+TEST(DecodeModuleTest, ExtendedConstantExpressions) {
+  const Bytes bytes = WasmModule(
+      {Section(6, Vec({{kI32, 0x00, 0x41, 0x05, 0x41, 0x07, 0x6b, 0x41, 0x03, 0x6c, 0x0b},
+                       {kI32, 0x00, 0x23, 0x00, 0x41, 0x01, 0x6a, 0x0b},
+                       {0x7e, 0x00, 0x42, 0x7f, 0x42, 0x02, 0x7e, 0x0b}}))});
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok()) << module.status();
+  EXPECT_EQ(module->globals[0].init.kind, ConstExpr::Kind::kConst);
+  EXPECT_EQ(module->globals[0].init.bits, uint32_t(-6)) << "(5 - 7) * 3";
+  const ConstExpr& extended = module->globals[1].init;
+  EXPECT_EQ(extended.kind, ConstExpr::Kind::kExtended);
+  EXPECT_EQ(extended.bits, 3u);
+  EXPECT_EQ(module->const_ops[extended.index].op, Opcode::kGlobalGet);
+  EXPECT_EQ(module->globals[2].init.bits, uint64_t(-2));
+
+  const auto global = [](const Bytes& expr) {
+    return Decode(WasmModule({Section(6, Vec({Concat({{kI32, 0x00}, expr})}))}));
+  };
+  EXPECT_THAT(global({0x41, 0x01, 0x6a, 0x0b}), HasSubstr("expected i32, found nothing"));
+  EXPECT_THAT(global({0x42, 0x01, 0x41, 0x01, 0x6a, 0x0b}), HasSubstr("expected i32, found i64"));
+  EXPECT_THAT(global({0x41, 0x01, 0x41, 0x01, 0x0b}), HasSubstr("has one value, this has 2"));
+  EXPECT_THAT(global({0x23, 0x00, 0x0b}), HasSubstr("unknown global 0")) << "itself";
+  EXPECT_THAT(global({0x41, 0x01, 0x41, 0x01, 0x6d, 0x0b}),
+              HasSubstr("constant expression required"));
+}
 
 TEST(DecodeModuleTest, NameSectionIsBestEffort) {
   const auto names = [](const Bytes& contents) {

@@ -28,6 +28,17 @@ std::vector<baseline::CpuFeatures> Cpus() {
   return {baseline::CpuFeatures::Host(), avx, avx.WithoutAvx()};
 }
 
+std::vector<CompilerOptions> Bounds() {
+  return {{.bounds_checks = BoundsChecks::kGuardPages}, {.bounds_checks = BoundsChecks::kExplicit}};
+}
+
+struct Access {
+  uint32_t offset;
+  uint8_t lane;
+  bool has_constant_index;
+  uint32_t index;
+};
+
 class VectorMemoryTest : public testing::TestWithParam<OpcodeInfo> {
  protected:
   const OpcodeInfo& info() const { return GetParam(); }
@@ -46,6 +57,8 @@ class VectorMemoryTest : public testing::TestWithParam<OpcodeInfo> {
   }
 
   Bytes Function(uint32_t offset, uint8_t lane, bool has_constant_index, uint32_t index) const;
+  void TryOn(const Bytes& module, const CompilerOptions& options,
+             const std::vector<Access>& accesses) const;
   VectorBytes Loaded(const uint8_t* from, const VectorBytes& before, uint8_t lane) const;
 };
 
@@ -120,12 +133,6 @@ VectorBytes VectorMemoryTest::Loaded(const uint8_t* from, const VectorBytes& bef
 }
 
 TEST_P(VectorMemoryTest, MovesItsBytesOrTraps) {
-  struct Access {
-    uint32_t offset;
-    uint8_t lane;
-    bool has_constant_index;
-    uint32_t index;
-  };
   std::vector<Access> accesses;
   for (uint32_t lane = 0; lane < (has_lane() ? 16 / width() : 1); ++lane) {
     for (const uint32_t offset : {0u, 3u, 200u, kPage - 8}) {
@@ -147,8 +154,15 @@ TEST_P(VectorMemoryTest, MovesItsBytesOrTraps) {
       Section(5, Vec({{0x00, 0x01}})),
       Section(10, Vec(bodies)),
   });
+  for (const CompilerOptions& options : Bounds()) {
+    TryOn(module, options, accesses);
+  }
+}
+
+void VectorMemoryTest::TryOn(const Bytes& module, const CompilerOptions& options,
+                             const std::vector<Access>& accesses) const {
   for (const baseline::CpuFeatures& features : Cpus()) {
-    CodeHarness code(module, features);
+    CodeHarness code(module, features, options);
     for (uint32_t i = 0; i < kPage; ++i) {
       code.memory()[i] = static_cast<uint8_t>(i * 37 + i / 251);
     }

@@ -204,10 +204,15 @@ INSTANTIATE_TEST_SUITE_P(
         {"float_cut_short", {0x44, 0, 0, 0, 0, 0, 0, 0x0b}, "INVALID_ARGUMENT: unexpected end"},
         {"block_type", {0x02, 0x01, 0x0b, 0x0b}, "INVALID_ARGUMENT: unknown type 1"},
         {"block_type_code", {0x02, 0x41, 0x0b, 0x0b}, "INVALID_ARGUMENT: malformed block type"},
-        {"memory_size_index", {0x3f, 0x80, 0x00, 0x1a, 0x0b}, "INVALID_ARGUMENT: zero byte"},
-        {"memop_flags",
+        {"alignment_32",
          {0x41, 0x00, 0x28, 0x20, 0x00, 0x1a, 0x0b},
+         "INVALID_ARGUMENT: alignment must not be larger than natural"},
+        {"memop_flags",
+         {0x41, 0x00, 0x28, 0x82, 0x01, 0x00, 0x1a, 0x0b},
          "INVALID_ARGUMENT: malformed memop flags"},
+        {"memory_offset",
+         {0x41, 0x00, 0x28, 0x02, 0x80, 0x80, 0x80, 0x80, 0x10, 0x1a, 0x0b},
+         "INVALID_ARGUMENT: offset out of range"},
         {"ref_null_type", {0xd0, 0x7f, 0x1a, 0x0b}, "INVALID_ARGUMENT: malformed reference type"},
         {"data_count", {0xfc, 0x09, 0x00, 0x0b}, "INVALID_ARGUMENT: data count section required"},
         {"br_table_cut_short", {0x0e, 0xff, 0xff, 0x0f, 0x00}, "INVALID_ARGUMENT: unexpected end"},
@@ -234,19 +239,84 @@ INSTANTIATE_TEST_SUITE_P(
         {"call_ref",
          {0x14, 0x00, 0x0b},
          "UNIMPLEMENTED: opcode 14 needs the feature function-references,"},
-        {"wide_arithmetic",
-         {0xfc, 0x13, 0x0b},
-         "UNIMPLEMENTED: opcode fc 13 needs the feature wide-arithmetic,"},
         {"v128_block", {0x02, 0x7b, 0x0b, 0x0b}, "INVALID_ARGUMENT: type mismatch: expected v128"},
         {"anyref_block",
          {0x02, 0x6e, 0x0b, 0x0b},
          "UNIMPLEMENTED: type 0x6e needs the feature gc,"},
-        {"memory_index", {0x3f, 0x01, 0x1a, 0x0b}, "UNIMPLEMENTED: a memory index other than 0"},
+        {"memory_index", {0x3f, 0x01, 0x1a, 0x0b}, "INVALID_ARGUMENT: unknown memory 1"},
         {"memory_index_in_memarg",
-         {0x41, 0x00, 0x28, 0x42, 0x00, 0x00, 0x1a, 0x0b},
-         "UNIMPLEMENTED: a memory index in a memory access needs the feature multi-memory,"},
+         {0x41, 0x00, 0x28, 0x42, 0x01, 0x00, 0x1a, 0x0b},
+         "INVALID_ARGUMENT: unknown memory 1"},
+        {"aligned_memory_index_in_memarg",
+         {0x41, 0x00, 0x28, 0x43, 0x00, 0x00, 0x1a, 0x0b},
+         "INVALID_ARGUMENT: alignment must not be larger than natural"},
     }),
     [](const auto& test) { return std::string(test.param.name); });
+
+// Each feature of a body, switched off: by the instruction's name, or by what it needs.
+TEST(FunctionWalkerTest, SwitchedOffFeatures) {
+  const auto validate = [](const Bytes& code, const FeatureSet& features) {
+    const Bytes bytes = OneFunction({}, {}, code);
+    const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes), features);
+    return module.ok() ? ValidateModule(*module, 1).ToString() : module.status().ToString();
+  };
+  const auto check = [&](Feature feature, const Bytes& code, std::string_view what) {
+    EXPECT_EQ(validate(code, {}), "OK") << what;
+    EXPECT_THAT(validate(code, FeatureSet().Without(feature)),
+                StartsWith("UNIMPLEMENTED: " + std::string(what) + " needs the feature " +
+                           std::string(ToString(feature)) + ", which is switched off"));
+  };
+  check(Feature::kWideArithmetic, {0x42, 0x00, 0x42, 0x00, 0xfc, 0x16, 0x1a, 0x1a, 0x0b},
+        "i64.mul_wide_u");
+  check(Feature::kSignExtension, {0x41, 0x00, 0xc0, 0x1a, 0x0b}, "i32.extend8_s");
+  check(Feature::kSimd, {0x41, 0x00, 0xfd, 0x0f, 0x1a, 0x0b}, "i8x16.splat");
+  check(Feature::kRelaxedSimd, {0x41, 0x00, 0xfd, 0x0f, 0xfd, 0x81, 0x02, 0x1a, 0x0b},
+        "i32x4.relaxed_trunc_f32x4_s");
+  check(Feature::kSimd, {0x02, 0x7b, 0x00, 0x0b, 0x1a, 0x0b}, "type 0x7b");
+  check(Feature::kMultiMemory, {0x41, 0x00, 0x28, 0x42, 0x00, 0x00, 0x1a, 0x0b},
+        "a memory index in a memory access");
+  EXPECT_EQ(validate({0x3f, 0x80, 0x00, 0x1a, 0x0b}, {}), "OK");
+  EXPECT_THAT(validate({0x3f, 0x80, 0x00, 0x1a, 0x0b}, FeatureSet().Without(Feature::kMultiMemory)),
+              StartsWith("INVALID_ARGUMENT: zero byte expected"));
+}
+
+// What the types of two memories or tables make of the operands. Spec: valid-memory.copy,
+// valid-table.copy
+TEST(FunctionWalkerTest, AddressTypes) {
+  const auto validate = [](const Bytes& code) {
+    const Bytes bytes = WasmModule({
+        Section(1, Vec({FuncTypeBytes({}, {})})),
+        Section(3, Vec({Leb(0)})),
+        Section(4, Vec({{0x70, 0x00, 0x00}, {0x70, 0x04, 0x00}})),
+        Section(5, Vec({{0x00, 0x00}, {0x04, 0x00}})),
+        Section(10, Vec({Body({}, code)})),
+    });
+    return Validate(bytes);
+  };
+  const Bytes i32 = {0x41, 0x00};
+  const Bytes i64 = {0x42, 0x00};
+  const Bytes drop_end = {0x1a, 0x0b};
+  const auto mismatch = StartsWith("INVALID_ARGUMENT: type mismatch");
+  EXPECT_EQ(validate(Concat({i64, {0x28, 0x42, 0x01, 0x00}, drop_end})), "OK");
+  EXPECT_THAT(validate(Concat({i32, {0x28, 0x42, 0x01, 0x00}, drop_end})), mismatch);
+  EXPECT_EQ(validate(Concat(
+                {i64,
+                 {0x28, 0x42, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},
+                 drop_end})),
+            "OK")
+      << "an offset of 64 bits";
+  EXPECT_EQ(validate(Concat({{0x3f, 0x01, 0x40, 0x01}, drop_end})), "OK") << "size, grow";
+  // memory.copy and table.copy: (to, from) of 32 and 64 bits.
+  for (const Bytes& op : {Bytes{0xfc, 0x0a}, Bytes{0xfc, 0x0e}}) {
+    EXPECT_EQ(validate(Concat({i32, i64, i32, op, {0x00, 0x01, 0x0b}})), "OK");
+    EXPECT_EQ(validate(Concat({i64, i32, i32, op, {0x01, 0x00, 0x0b}})), "OK");
+    EXPECT_EQ(validate(Concat({i64, i64, i64, op, {0x01, 0x01, 0x0b}})), "OK");
+    EXPECT_THAT(validate(Concat({i32, i64, i64, op, {0x00, 0x01, 0x0b}})), mismatch);
+    EXPECT_THAT(validate(Concat({i64, i64, i32, op, {0x01, 0x01, 0x0b}})), mismatch);
+  }
+  EXPECT_EQ(validate(Concat({i64, {0x11, 0x00, 0x01, 0x0b}})), "OK") << "call_indirect";
+  EXPECT_THAT(validate(Concat({i32, {0x11, 0x00, 0x01, 0x0b}})), mismatch);
+}
 
 TEST(FunctionWalkerTest, NoMemory) {
   for (const std::string_view code : {"(drop (i32.load (i32.const 0)))", "(drop (memory.size))",
