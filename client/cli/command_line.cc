@@ -120,6 +120,7 @@ class Parser {
     command->add_option("-a,--address", common_.address,
                         "Where wasmd listens: unix:/path or host:port (default: $WASMD_ADDR, else "
                         "$XDG_RUNTIME_DIR/wasmd.sock)");
+    command->add_flag("--json", is_json_, "As --output json");
     command->add_option("-o,--output", format_, "table or json")
         ->check(CLI::IsMember({"table", "json"}));
     command->add_flag("--spawn", common_.spawn,
@@ -143,6 +144,7 @@ class Parser {
   CLI::App app_{"wasmctl runs WebAssembly in wasmd", "wasmctl"};
   Common common_;
   std::string format_ = "table";
+  bool is_json_ = false;
   bool version_flag_ = false;
 
   CLI::App* run_ = nullptr;
@@ -162,6 +164,7 @@ class Parser {
   ModuleRemoveArguments remove_arguments_;
   CLI::App* health_ = nullptr;
   CLI::App* info_ = nullptr;
+  CLI::App* features_ = nullptr;
   CLI::App* top_ = nullptr;
   TopArguments top_arguments_;
   uint32_t top_count_ = 0;
@@ -231,6 +234,8 @@ void Parser::AddModule() {
 void Parser::AddServer() {
   health_ = AddCommand(app_, "health", "Ask whether the daemon serves");
   info_ = AddCommand(app_, "info", "Show the daemon's version, features and limits");
+  features_ =
+      AddCommand(app_, "features", "List WebAssembly's features and which of them run here");
   top_ = AddCommand(app_, "top", "Show what the daemon does, again and again");
   top_->add_option("-n,--count", top_count_,
                    "So many times (default: for ever on a terminal, else once)")
@@ -303,7 +308,7 @@ absl::StatusOr<RunArguments> Parser::RunResult() {
 absl::StatusOr<CommandLine> Parser::Result() {
   CommandLine line;
   line.common = common_;
-  line.common.format = format_ == "json" ? OutputFormat::kJson : OutputFormat::kTable;
+  line.common.format = is_json_ || format_ == "json" ? OutputFormat::kJson : OutputFormat::kTable;
   if (version_flag_ || version_->parsed()) {
     line.command = PrintArguments{Cat("wasmctl ", kVersion, "\n")};
   } else if (run_->parsed()) {
@@ -329,6 +334,8 @@ absl::StatusOr<CommandLine> Parser::Result() {
     line.command = HealthArguments{};
   } else if (info_->parsed()) {
     line.command = InfoArguments{};
+  } else if (features_->parsed()) {
+    line.command = FeaturesArguments{};
   } else if (top_->parsed()) {
     if (top_->count("--count") > 0) {
       top_arguments_.count = top_count_;

@@ -28,6 +28,7 @@ struct ModuleRemoveArguments {
 };
 struct HealthArguments {};
 struct InfoArguments {};
+struct FeaturesArguments {};
 // Prints a text: help, the version, a completion script.
 struct PrintArguments {
   std::string text;
@@ -37,7 +38,7 @@ struct CommandLine {
   Common common;
   std::variant<PrintArguments, RunArguments, CallArguments, ModuleLoadArguments,
                ModuleListArguments, ModuleInspectArguments, ModuleRemoveArguments, HealthArguments,
-               InfoArguments, TopArguments>
+               InfoArguments, FeaturesArguments, TopArguments>
       command;
 };
 

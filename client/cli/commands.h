@@ -55,6 +55,8 @@ int ModuleRemove(const Common& common, const std::vector<std::string>& modules);
 
 int Health(const Common& common);
 int Info(const Common& common);
+// WebAssembly's features by their proposals' names, and whether the daemon takes them.
+int Features(const Common& common);
 
 struct TopArguments {
   std::optional<uint32_t> count;  // None: for ever on a terminal, else once.

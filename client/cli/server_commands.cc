@@ -142,6 +142,34 @@ int Info(const Common& common) {
   return kDone;
 }
 
+int Features(const Common& common) {
+  absl::StatusOr<Connection> connection = Connect(common, /*pass_descriptors=*/false);
+  if (!connection.ok()) {
+    return ReportStatus(connection.status());
+  }
+  const client::SessionInfo& session = (*connection)->session();
+  if (common.format == OutputFormat::kJson) {
+    Json features = Json::array();
+    for (const std::string& name : session.wasm_features) {
+      features.push_back({{"name", name}, {"supported", true}});
+    }
+    for (const std::string& name : session.missing_wasm_features) {
+      features.push_back({{"name", name}, {"supported", false}});
+    }
+    Print(Dump({{"features", std::move(features)}}));
+    return kDone;
+  }
+  Table table({"FEATURE", "STATE"});
+  for (const std::string& name : session.wasm_features) {
+    table.Add({name, "on"});
+  }
+  for (const std::string& name : session.missing_wasm_features) {
+    table.Add({name, "not supported"});
+  }
+  Print(table.ToString());
+  return kDone;
+}
+
 int Top(const Common& common, const TopArguments& arguments) {
   absl::StatusOr<Connection> connection = Connect(common, /*pass_descriptors=*/false);
   if (!connection.ok()) {

@@ -429,8 +429,10 @@ class Script {
 ScriptResult RunScript(const engine::Engine& engine, const std::filesystem::path& script,
                        CompileMode mode) {
   ScriptResult result;
+  uint32_t place = 0;
   const auto fail = [&](const std::string& message) {
     ++result.failed;
+    result.failed_commands.push_back(place);
     if (result.failures.size() < kMaxFailureMessages) {
       result.failures.push_back(message);
     }
@@ -445,15 +447,15 @@ ScriptResult RunScript(const engine::Engine& engine, const std::filesystem::path
   // In a script all of whose modules we take, an unsupported feature is as invalid as the script
   // says (that of a later version of wasm than the script's). In one that is about the feature, its
   // refusals prove nothing.
-  std::vector<std::string> unsupported;
+  std::vector<std::pair<uint32_t, std::string>> unsupported;
   for (const Json& command : json.at("commands")) {
     const std::optional<std::string> message = state.Run(command);
     if (!message.has_value()) {
       ++result.not_applicable;
     } else if (message->empty()) {
       if (const std::string refusal = state.TakeUnsupportedRefusal(); !refusal.empty()) {
-        unsupported.push_back(
-            absl::StrCat("line ", int64_t{command.value("line", 0)}, ": ", refusal));
+        unsupported.emplace_back(
+            place, absl::StrCat("line ", int64_t{command.value("line", 0)}, ": ", refusal));
       } else {
         ++result.passed;
       }
@@ -461,9 +463,11 @@ ScriptResult RunScript(const engine::Engine& engine, const std::filesystem::path
       fail(absl::StrCat("line ", int64_t{command.value("line", 0)}, ": ",
                         std::string(command.at("type")), ": ", *message));
     }
+    ++place;
   }
-  for (const std::string& refusal : unsupported) {
+  for (const auto& [refused_at, refusal] : unsupported) {
     if (state.needs_unsupported()) {
+      place = refused_at;
       fail(refusal);
     } else {
       ++result.passed;

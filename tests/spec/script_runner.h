@@ -19,6 +19,8 @@ struct ScriptResult {
   uint32_t failed = 0;
   // About the text format or custom sections only: a binary engine has nothing to say.
   uint32_t not_applicable = 0;
+  // By their places in the script.
+  std::vector<uint32_t> failed_commands;
   // "line 12: assert_return: expected i32:1, got i32:2". At most kMaxFailureMessages.
   std::vector<std::string> failures;
   bool ok() const { return failed == 0; }

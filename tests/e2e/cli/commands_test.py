@@ -162,6 +162,15 @@ class Server(E2eTest):
         text = self.ctl("info").stdout.decode()
         self.assertIn(str(self.daemon.pid), text)
 
+    def test_features(self) -> None:
+        features = {f["name"]: f["supported"] for f in json.loads(self.ctl("features", "--json").stdout)["features"]}
+        self.assertTrue(features["memory64"])
+        self.assertFalse(features["gc"])
+        text = self.ctl("features").stdout.decode()
+        self.assertRegex(text, r"(?m)^memory64 +on$")
+        self.assertRegex(text, r"(?m)^gc +not supported$")
+        self.assertEqual(len(text.splitlines()), len(features) + 1)
+
     def test_top_shows_what_runs(self) -> None:
         client = self.start_client("run", guest("loop_forever"))
         self.wait_until_running(1)
