@@ -17,7 +17,6 @@ constexpr V128 kAllOnes = Words(UINT64_MAX);
 // By lane width: [0] 8 bits, [1] 16, [2] 32, [3] 64. SSE4.1 has no comparison of 64-bit lanes but
 // for equality.
 constexpr VectorOp kEqual[] = {kPcmpeqb, kPcmpeqw, kPcmpeqd, kPcmpeqq};
-constexpr VectorOp kSubtract[] = {kPsubb, kPsubw, kPsubd, kPsubq};
 
 }  // namespace
 
@@ -353,7 +352,7 @@ void FunctionCompiler::VectorAbs64() {
   asm_.Float2(kPshufd, kScratchXmm, src, 0xf5);
   asm_.ShiftLanes(kPsrad, kScratchXmm, kScratchXmm, 31);
   asm_.Float3(kPxor, dst, src, kScratchXmm);
-  asm_.Float3(kSubtract[3], dst, dst, kScratchXmm);
+  asm_.Float3(kPsubq, dst, dst, kScratchXmm);
   PushVector(dst);
 }
 
