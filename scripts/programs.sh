@@ -22,7 +22,7 @@ cc=${WASMD_GUEST_CC:-clang-19}
 attempts=3
 
 test_names=(sqlite ripgrep gofumpt go_hello go_tool cpython quickjs wasmtime)
-bench_names=("${test_names[@]}" native node compute)
+bench_names=("${test_names[@]}" native node compute simd)
 
 describe() {
   cat <<'END'
@@ -42,8 +42,9 @@ node       peer: Node 26 (npm)
 native     native builds of sqlite, gofumpt, go_hello and go_tool, for run-time ratios
 native_ripgrep  native build of ripgrep
 compute    the C programs of `scripts/bench.sh compute`, for wasm and native
+simd       the programs of `scripts/bench.sh simd`, for wasm and native
 test       what tests need: sqlite ripgrep gofumpt go_hello go_tool cpython quickjs wasmtime
-bench      what benchmarks need: test, native, node, compute
+bench      what benchmarks need: test, native, node, compute, simd
 END
 }
 
@@ -328,21 +329,27 @@ ripgrep_install() {
   rm -rf "$work"
   stamp "$stamp_name"
 }
-get_ripgrep() {
-  local target=wasm32-wasip1
-  [[ -f $programs/ripgrep.wasm ]] || need ripgrep cargo || return 1
+# need_rust_target NAME TARGET: adds Rust's standard library for it.
+need_rust_target() {
   if command -v rustup >/dev/null; then
-    if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
-      say "adding Rust target $target"
+    if ! rustup target list --installed 2>/dev/null | grep -qx "$2"; then
+      say "adding Rust target $2"
       # Adding a target leaves rustup itself alone; the variable keeps it so.
-      if ! RUSTUP_AUTO_SELF_UPDATE=disable retry rustup target add "$target"; then
-        skip "ripgrep: the Rust target cannot be fetched"
+      if ! RUSTUP_AUTO_SELF_UPDATE=disable retry rustup target add "$2"; then
+        skip "$1: the Rust target cannot be fetched"
         return 1
       fi
     fi
-  elif [[ ! -f $programs/ripgrep.wasm && ! -d $(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target ]]; then
-    skip "ripgrep: the Rust target $target is not installed, and there is no rustup"
+  elif [[ ! -d $(rustc --print sysroot 2>/dev/null)/lib/rustlib/$2 ]]; then
+    skip "$1: the Rust target $2 is not installed, and there is no rustup"
     return 1
+  fi
+}
+
+get_ripgrep() {
+  local target=wasm32-wasip1
+  if [[ ! -f $programs/ripgrep.wasm ]]; then
+    need ripgrep cargo && need_rust_target ripgrep "$target" || return 1
   fi
   ripgrep_install ripgrep "$programs/ripgrep.wasm" rg.wasm --target "$target"
 }
@@ -393,6 +400,9 @@ get_native() {
 # shellcheck source=scripts/programs/compute.sh
 source "$pins/compute.sh"
 get_compute() { compute_all; }
+# shellcheck source=scripts/programs/simd.sh
+source "$pins/simd.sh"
+get_simd() { simd_all; }
 
 case ${1:-} in
   --list | --help | -h)

@@ -4,7 +4,7 @@
 //
 //   rdi                    InstanceContext* of the callee (for a host function: its HostBinding*)
 //   rsi rdx rcx r8 r9      general arguments (i32, i64, references), in order
-//   xmm0 … xmm7            float arguments (f32, f64), in order
+//   xmm0 … xmm7            float arguments (f32, f64, v128), in order
 //   overflow cells         every argument that finds no register of its class, in order:
 //   StoreContext::overflow[k]
 //

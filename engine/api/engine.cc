@@ -37,7 +37,9 @@ Engine::Engine(std::shared_ptr<RuntimeEnv> env, const FeatureSet& features)
 Engine::~Engine() = default;
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options) {
-  CompilerOptions compiler_options{.bounds_checks = options.bounds_checks};
+  CompilerOptions compiler_options{.bounds_checks = options.bounds_checks,
+                                   .deterministic_relaxed_simd = options.deterministic_relaxed_simd,
+                                   .use_avx = options.use_avx};
   if (options.bounds_checks == BoundsChecks::kGuardPages && !MemorySlots::CanReserve()) {
     compiler_options.bounds_checks = BoundsChecks::kExplicit;
   }

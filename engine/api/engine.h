@@ -58,6 +58,9 @@ struct EngineOptions {
   BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
   // What modules may use. A module that uses another feature is refused by name.
   FeatureSet features = {};
+  // See CompilerOptions.
+  bool deterministic_relaxed_simd = false;
+  bool use_avx = true;
 };
 
 enum class CompileMode : uint8_t {

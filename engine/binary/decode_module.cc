@@ -27,6 +27,8 @@
 namespace wasmd::engine {
 namespace {
 
+constexpr uint8_t kVectorPrefix = 0xfd;
+
 // Spec: binary-section
 enum class SectionId : uint8_t {
   kCustom = 0,
@@ -91,6 +93,8 @@ std::optional<ValType> ValTypeOfCode(uint8_t code) {
       return ValType::kF32;
     case 0x7c:
       return ValType::kF64;
+    case 0x7b:
+      return ValType::kV128;
     case 0x70:
       return ValType::kFuncRef;
     case 0x6f:
@@ -162,6 +166,7 @@ class ModuleDecoder {
   bool DecodeConstInstruction(ByteReader& reader, uint8_t opcode, ConstExpr& expr);
   bool DecodeConstArithmetic(ByteReader& reader, uint32_t at, Opcode op);
   bool DecodeConstGlobalGet(ByteReader& reader, uint32_t at, ConstExpr& expr);
+  bool DecodeV128Const(ByteReader& reader, ConstExpr& expr);
   void FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode);
   uint32_t DecodeTypeIndex(ByteReader& reader);
 
@@ -316,7 +321,8 @@ ValType ModuleDecoder::DecodeValType(ByteReader& reader, std::string_view malfor
   if (!ok()) {
     return ValType::kBottom;
   }
-  if (const std::optional<ValType> type = ValTypeOfCode(code)) {
+  const std::optional<ValType> type = ValTypeOfCode(code);
+  if (type.has_value() && (*type != ValType::kV128 || module_.features.Has(Feature::kSimd))) {
     return *type;
   }
   if (const std::optional<Feature> feature = UnsupportedTypeFeature(code)) {
@@ -621,9 +627,29 @@ bool ModuleDecoder::DecodeConstInstruction(ByteReader& reader, uint8_t opcode, C
     case Opcode::kGlobalGet:
       return DecodeConstGlobalGet(reader, at, expr);
     default:  // Every other instruction is not constant.
+      if (opcode == kVectorPrefix && DecodeV128Const(reader, expr)) {
+        return ok();
+      }
       FailConstOpcode(reader, at, opcode);
       return false;
   }
+}
+
+// Behind the prefix. False: it is another instruction, and nothing has been read.
+bool ModuleDecoder::DecodeV128Const(ByteReader& reader, ConstExpr& expr) {
+  ByteReader ahead = reader;
+  constexpr uint32_t kV128ConstCode = static_cast<uint32_t>(Opcode::kV128Const) & 0xffff;
+  if (ahead.U32() != kV128ConstCode || !ok()) {
+    return false;
+  }
+  if (!Requires(reader, reader.offset() - 1, "v128.const", Feature::kSimd)) {
+    return true;
+  }
+  reader = ahead;
+  expr.type = ValType::kV128;
+  expr.bits = reader.F64Bits();
+  expr.hi = reader.F64Bits();
+  return true;
 }
 
 void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opcode) {
@@ -644,7 +670,7 @@ void ModuleDecoder::FailConstOpcode(ByteReader& reader, uint32_t at, uint8_t opc
                                                             : uint32_t{opcode})) != nullptr;
   if (is_known) {
     reader.FailAt(at, "constant expression required");
-  } else if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(opcode, sub)) {
+  } else if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(opcode)) {
     reader.FailUnsupported(at, "opcode " + name, *feature);
   } else {
     reader.FailAt(at, "illegal opcode " + name);

@@ -9,7 +9,7 @@ namespace wasmd::engine {
 
 std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
   switch (code) {
-    case 0x7b:  // v128
+    case 0x7b:  // v128, where it is switched off
       return Feature::kSimd;
     case 0x64:  // ref
     case 0x63:  // ref null
@@ -31,7 +31,7 @@ std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
   }
 }
 
-std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
+std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte) {
   switch (byte) {
     case 0x06:  // try
     case 0x07:  // catch
@@ -55,8 +55,6 @@ std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
     case 0xd3:  // ref.eq
     case 0xfb:
       return Feature::kGc;
-    case 0xfd:
-      return sub >= 0x100 ? Feature::kRelaxedSimd : Feature::kSimd;
     case 0xfe:
       return Feature::kThreads;
     default:

@@ -14,9 +14,8 @@ namespace wasmd::engine {
 // know of gives it meaning. Spec: binary-valtype
 std::optional<Feature> UnsupportedTypeFeature(uint8_t code);
 
-// The feature of an opcode that opcodes.def has not. `sub` is the number after a prefix byte,
-// otherwise 0. Spec: binary-instr
-std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub);
+// The feature of an opcode that opcodes.def has not, by its first byte. Spec: binary-instr
+std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte);
 
 // Whether `byte` is a prefix that a LEB128 number follows.
 constexpr bool IsOpcodePrefix(uint8_t byte) {

@@ -25,6 +25,12 @@ enum class Tier : uint8_t { kBaseline };
 // What the code of all modules of an engine has in common.
 struct CompilerOptions {
   BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
+  // Relaxed SIMD instructions give what the spec's deterministic profile says, on every machine:
+  // what their fixed-width counterparts give, products rounded before they are added, bytes signed
+  // in dot products and their sums saturated. Otherwise each is what the machine does best.
+  bool deterministic_relaxed_simd = false;
+  // False: no more of vectors than SSE4.1, as on an old machine. For tests.
+  bool use_avx = true;
 };
 
 struct CompiledFunction {

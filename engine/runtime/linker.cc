@@ -147,7 +147,7 @@ class Instantiator {
   absl::Status MakeMemories();
   void MakeGlobals();
   void MakeElems();
-  uint64_t Evaluate(const ConstExpr& expr);
+  Cell Evaluate(const ConstExpr& expr);
   uint64_t EvaluateExtended(std::span<const ConstOp> ops);
   // kNone, or how it trapped.
   TrapCode RunSegments();
@@ -271,18 +271,18 @@ absl::Status Instantiator::MakeMemories() {
 }
 
 // Spec: exec-expr. Globals that are got are there already: validation has seen to it.
-uint64_t Instantiator::Evaluate(const ConstExpr& expr) {
+Cell Instantiator::Evaluate(const ConstExpr& expr) {
   switch (expr.kind) {
     case ConstExpr::Kind::kConst:
-      return expr.bits;
+      return {expr.bits, expr.hi};
     case ConstExpr::Kind::kGlobalGet:
-      return instance_->globals_[expr.index]->cell->lo;
+      return *instance_->globals_[expr.index]->cell;
     case ConstExpr::Kind::kRefNull:
-      return 0;
+      return {};
     case ConstExpr::Kind::kRefFunc:
-      return reinterpret_cast<uint64_t>(&instance_->FuncRefOf(expr.index));
+      return {reinterpret_cast<uint64_t>(&instance_->FuncRefOf(expr.index)), 0};
     case ConstExpr::Kind::kExtended:
-      return EvaluateExtended(std::span(module_.const_ops).subspan(expr.index, expr.bits));
+      return {EvaluateExtended(std::span(module_.const_ops).subspan(expr.index, expr.bits)), 0};
   }
   WASMD_UNREACHABLE();
 }
@@ -309,7 +309,7 @@ void Instantiator::MakeGlobals() {
                                   imported);  // Pointers to them are given out.
   for (size_t i = imported; i < module_.globals.size(); ++i) {
     Cell& cell = At<Cell>(layout_.global(static_cast<uint32_t>(i)));
-    cell.lo = Evaluate(module_.globals[i].init);
+    cell = Evaluate(module_.globals[i].init);
     instance_->own_globals_.push_back({module_.globals[i].type, &cell});
     instance_->globals_.push_back(&instance_->own_globals_.back());
   }
@@ -323,7 +323,7 @@ void Instantiator::MakeElems() {
     }
     instance_->elems_[i].reserve(module_.elems[i].init.size());
     for (const ConstExpr& expr : module_.elems[i].init) {
-      instance_->elems_[i].push_back(Evaluate(expr));
+      instance_->elems_[i].push_back(Evaluate(expr).lo);
     }
   }
   instance_->data_dropped_.resize(module_.datas.size());
@@ -349,12 +349,12 @@ TrapCode Instantiator::RunSegments() {
       continue;
     }
     TableInstance& table = *instance_->tables_[segment.table_index];
-    const uint64_t offset = Evaluate(segment.offset);
+    const uint64_t offset = Evaluate(segment.offset).lo;
     if (offset > table.size() || segment.init.size() > table.size() - offset) {
       return TrapCode::kTableOutOfBounds;
     }
     for (size_t i = 0; i < segment.init.size(); ++i) {
-      table.elements()[offset + i] = Evaluate(segment.init[i]);
+      table.elements()[offset + i] = Evaluate(segment.init[i]).lo;
     }
   }
   for (size_t i = 0; i < module_.datas.size(); ++i) {
@@ -363,7 +363,7 @@ TrapCode Instantiator::RunSegments() {
       continue;
     }
     LinearMemory& memory = *instance_->memories_[segment.memory_index];
-    const uint64_t offset = Evaluate(segment.offset);
+    const uint64_t offset = Evaluate(segment.offset).lo;
     if (offset > memory.size_bytes() || segment.bytes_size > memory.size_bytes() - offset) {
       return TrapCode::kMemoryOutOfBounds;
     }

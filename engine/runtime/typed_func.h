@@ -8,6 +8,7 @@
 //   int32_t uint32_t           i32
 //   int64_t uint64_t           i64
 //   float, double              f32, f64
+//   V128                       v128
 //   FuncRef*, ExternRefWord    funcref, externref
 //   void, T, std::tuple<T…>    no result, one, any number
 //
@@ -119,6 +120,33 @@ struct WasmType<double> {
   static double FromReg(fast_entry::FloatReg reg) { return reinterpret_cast<Lanes>(reg)[0]; }
 };
 
+template <>
+struct WasmType<V128> {
+  static constexpr ValType kType = ValType::kV128;
+  static fast_entry::FloatReg ToReg(V128 value) {
+    return std::bit_cast<fast_entry::FloatReg>(value);
+  }
+  static V128 FromReg(fast_entry::FloatReg reg) { return std::bit_cast<V128>(reg); }
+};
+
+// In an overflow cell.
+template <typename T>
+Cell ToCell(T value) {
+  if constexpr (std::is_same_v<T, V128>) {
+    return {value.lo, value.hi};
+  } else {
+    return {WasmType<T>::ToBits(value), 0};
+  }
+}
+template <typename T>
+T FromCell(const Cell& cell) {
+  if constexpr (std::is_same_v<T, V128>) {
+    return {cell.lo, cell.hi};
+  } else {
+    return WasmType<T>::FromBits(cell.lo);
+  }
+}
+
 template <typename... T>
 struct TypeList {
   static constexpr size_t kCount = sizeof...(T);
@@ -221,7 +249,7 @@ class TypedFunc<R(Args...)> {
     } else if constexpr (kAt.kind == Kind::kFloatReg) {
       registers.floats[kAt.index] = Type::ToReg(value);
     } else {
-      store.overflow[kAt.index] = {Type::ToBits(value), 0};
+      store.overflow[kAt.index] = typed_func_internal::ToCell(value);
     }
   }
 
@@ -234,7 +262,7 @@ class TypedFunc<R(Args...)> {
     } else if constexpr (kAt.kind == Kind::kFloatReg) {
       return Type::FromReg(registers.float_results[kAt.index]);
     } else {
-      return Type::FromBits(store.overflow[kAt.index].lo);
+      return typed_func_internal::FromCell<T>(store.overflow[kAt.index]);
     }
   }
 

@@ -39,6 +39,7 @@ struct Value {
   static constexpr Value F32Bits(uint32_t bits) { return {ValType::kF32, bits}; }
   static constexpr Value F64(double value) { return F64Bits(std::bit_cast<uint64_t>(value)); }
   static constexpr Value F64Bits(uint64_t bits) { return {ValType::kF64, bits}; }
+  static constexpr Value Vector(V128 value) { return {ValType::kV128, value.lo, value.hi}; }
   // 0 is null.
   static constexpr Value ExternRef(uint64_t word) { return {ValType::kExternRef, word}; }
   static Value OfFuncRef(const FuncRef* ref) {
@@ -51,6 +52,7 @@ struct Value {
   constexpr uint64_t i64() const { return bits; }
   constexpr float f32() const { return std::bit_cast<float>(static_cast<uint32_t>(bits)); }
   constexpr double f64() const { return std::bit_cast<double>(bits); }
+  constexpr V128 v128() const { return {bits, hi}; }
   constexpr bool is_null_ref() const { return IsRef(type) && bits == 0; }
 
   // Same type and same bits: NaNs with equal payloads are equal, +0 and -0 are not.

@@ -78,6 +78,21 @@ class DisassemblySink : public NullSink {
   void OnGlobalGet(uint32_t index, const GlobalType& /*type*/) { Add(index); }
   void OnGlobalSet(uint32_t index, const GlobalType& /*type*/) { Add(index); }
   void OnConst(ValType type, uint64_t bits) { text_ += ' ' + PrintValue(type, bits); }
+  void OnV128Const(V128 value) { text_ += ' ' + PrintV128(value); }
+  void OnVectorLane(Opcode /*op*/, uint8_t lane) { Add(lane); }
+  void OnShuffle(std::span<const uint8_t, 16> lanes) {
+    for (const uint8_t lane : lanes) {
+      Add(lane);
+    }
+  }
+  void OnLoadLane(Opcode /*op*/, const MemArg& memarg, uint8_t lane) {
+    Add(memarg);
+    Add(lane);
+  }
+  void OnStoreLane(Opcode /*op*/, const MemArg& memarg, uint8_t lane) {
+    Add(memarg);
+    Add(lane);
+  }
   void OnLoad(Opcode /*op*/, ValType /*type*/, const MemArg& memarg) { Add(memarg); }
   void OnStore(Opcode /*op*/, ValType /*type*/, const MemArg& memarg) { Add(memarg); }
   void OnMemorySize(uint32_t memory_index) { AddMemory(memory_index); }

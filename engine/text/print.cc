@@ -99,7 +99,12 @@ std::string PrintData(const Module& module, uint32_t index) {
 
 }  // namespace
 
-std::string PrintValue(ValType type, uint64_t bits) {
+std::string PrintV128(V128 value) {
+  return absl::StrFormat("i32x4 0x%08x 0x%08x 0x%08x 0x%08x", value.lo & 0xffff'ffff,
+                         value.lo >> 32, value.hi & 0xffff'ffff, value.hi >> 32);
+}
+
+std::string PrintValue(ValType type, uint64_t bits, uint64_t hi) {
   switch (type) {
     case ValType::kI32:
       return absl::StrFormat("%d", static_cast<int32_t>(bits));
@@ -113,8 +118,9 @@ std::string PrintValue(ValType type, uint64_t bits) {
     case ValType::kFuncRef:
     case ValType::kExternRef:
       return bits == 0 ? "null" : absl::StrFormat("ref:0x%x", bits);
-    case ValType::kBottom:
     case ValType::kV128:
+      return PrintV128({bits, hi});
+    case ValType::kBottom:
       break;
   }
   return absl::StrFormat("0x%x", bits);
@@ -181,7 +187,7 @@ std::string Print(const Module& module, const ConstExpr& expr) {
   switch (expr.kind) {
     case ConstExpr::Kind::kConst:
       return absl::StrFormat("(%s.const %s)", ToString(expr.type),
-                             PrintValue(expr.type, expr.bits));
+                             PrintValue(expr.type, expr.bits, expr.hi));
     case ConstExpr::Kind::kGlobalGet:
       return absl::StrFormat("(global.get %d)", expr.index);
     case ConstExpr::Kind::kRefNull:

@@ -13,10 +13,12 @@
 
 namespace wasmd::engine {
 
+// "i32x4 0x00000001 0xffffffff 0x00000000 0x3f800000", as it follows v128.const.
+std::string PrintV128(V128 value);
 // A number as the text format writes it, such that reading it gives the same bits: integers signed
 // and decimal, floats shortest decimal, "inf", "nan" (canonical) or "nan:0x200000". References:
-// "null" or "ref:0x<bits>".
-std::string PrintValue(ValType type, uint64_t bits);
+// "null" or "ref:0x<bits>". A v128, whose upper half is `hi`, as PrintV128 does.
+std::string PrintValue(ValType type, uint64_t bits, uint64_t hi = 0);
 
 // "i32 i64", or empty.
 std::string PrintTypes(std::span<const ValType> types);

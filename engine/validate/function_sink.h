@@ -106,8 +106,8 @@ struct NullSink {
   void OnGlobalGet(uint32_t /*index*/, const GlobalType& /*type*/) {}
   void OnGlobalSet(uint32_t /*index*/, const GlobalType& /*type*/) {}
 
-  // --- Numeric: every opcode without immediate whose sig in opcodes.def is not empty and that
-  // touches no memory.
+  // --- Numeric: every scalar opcode without immediate whose sig in opcodes.def is not empty and
+  // that touches no memory.
   void OnConst(ValType /*type*/, uint64_t /*bits*/) {}  // i32 and f32 zero-extended.
   // One operand of `from`, one result of `to`: i32.eqz, clz, neg, conversions, extends, trunc_sat,
   // …
@@ -117,6 +117,19 @@ struct NullSink {
   void OnWideArithmetic(Opcode /*op*/) {}
   // Two operands of `from`, one result of `to`: arithmetic and comparisons.
   void OnBinary(Opcode /*op*/, ValType /*from*/, ValType /*to*/) {}
+
+  // --- Vectors. Spec: syntax-instr-vec
+  void OnV128Const(V128 /*value*/) {}
+  // Every instruction with prefix 0xfd that has no immediate: its operands and its result are in
+  // opcodes.def.
+  void OnVector(Opcode /*op*/) {}
+  // extract_lane: a v128, pushes the lane's type. replace_lane: a v128 and the new lane.
+  void OnVectorLane(Opcode /*op*/, uint8_t /*lane*/) {}
+  // Pops two, pushes one: byte i is byte lanes[i] of their 32.
+  void OnShuffle(std::span<const uint8_t, 16> /*lanes*/) {}
+  // Pops the index and a v128. A load pushes the v128 with one lane replaced.
+  void OnLoadLane(Opcode /*op*/, const MemArg& /*memarg*/, uint8_t /*lane*/) {}
+  void OnStoreLane(Opcode /*op*/, const MemArg& /*memarg*/, uint8_t /*lane*/) {}
 
   // --- Memory. Addresses, sizes and lengths are of the memory's address type; a length that two
   // memories or tables share is of the narrower one. Spec: syntax-instr-memory

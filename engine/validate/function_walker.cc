@@ -36,11 +36,12 @@ constexpr ValType kOneI32[] = {ValType::kI32};
 constexpr ValType kOneI64[] = {ValType::kI64};
 constexpr ValType kOneF32[] = {ValType::kF32};
 constexpr ValType kOneF64[] = {ValType::kF64};
+constexpr ValType kOneV128[] = {ValType::kV128};
 constexpr ValType kOneFuncRef[] = {ValType::kFuncRef};
 constexpr ValType kOneExternRef[] = {ValType::kExternRef};
 
 // Empty: `code` is no value type that we take.
-std::span<const ValType> OneValType(uint8_t code) {
+std::span<const ValType> OneValType(uint8_t code, const FeatureSet& features) {
   switch (code) {
     case 0x7f:
       return kOneI32;
@@ -50,6 +51,9 @@ std::span<const ValType> OneValType(uint8_t code) {
       return kOneF32;
     case 0x7c:
       return kOneF64;
+    case 0x7b:
+      return features.Has(Feature::kSimd) ? std::span<const ValType>(kOneV128)
+                                          : std::span<const ValType>();
     case 0x70:
       return kOneFuncRef;
     case 0x6f:
@@ -228,7 +232,7 @@ bool FunctionWalkerBase::CheckMemoryIndex(const uint8_t* at, uint32_t index) {
 bool FunctionWalkerBase::FailOpcode(uint8_t byte, uint32_t sub) {
   const std::string name = IsOpcodePrefix(byte) ? absl::StrFormat("%02x %02x", byte, sub)
                                                 : absl::StrFormat("%02x", byte);
-  if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(byte, sub)) {
+  if (const std::optional<Feature> feature = UnsupportedOpcodeFeature(byte)) {
     error_.Unsupported(offset(), "opcode " + name, *feature);
   }
   return Fail("illegal opcode " + name);
@@ -253,7 +257,7 @@ bool FunctionWalkerBase::ReadValType(ValType& type) {
   if (pos_ == end_) {
     return FailLeb(LebError::kUnexpectedEnd);
   }
-  const std::span<const ValType> one = OneValType(*pos_);
+  const std::span<const ValType> one = OneValType(*pos_, module_.features);
   if (one.empty()) {
     return FailTypeCode(pos_, "malformed value type");
   }
@@ -274,7 +278,7 @@ bool FunctionWalkerBase::ReadRefType(ValType& type) {
 bool FunctionWalkerBase::ReadBlockTypeSlow(BlockSignature& signature) {
   const uint8_t* const at = pos_;
   if (pos_ != end_) {
-    const std::span<const ValType> one = OneValType(*pos_);
+    const std::span<const ValType> one = OneValType(*pos_, module_.features);
     if (!one.empty()) {
       ++pos_;
       signature = {.params = {}, .results = one};

@@ -63,6 +63,30 @@ struct WalkerScratch {
   std::vector<uint32_t> targets;
 };
 
+namespace walker_internal {
+
+// What an instruction with prefix 0xfd is to a sink.
+enum class VectorShape : uint8_t {
+  kPlain,
+  kConst,
+  kShuffle,
+  kLane,
+  kLoad,  // From here on accesses to memory.
+  kStore,
+  kLoadLane,
+  kStoreLane
+};
+
+struct VectorInstruction {
+  Opcode op;
+  VectorShape shape;
+  uint8_t lane;
+  MemArg memarg;
+  const uint8_t* bytes;  // kConst, kShuffle: 16.
+};
+
+}  // namespace walker_internal
+
 // What does not depend on the sink: state, operand stack, immediates, errors.
 class FunctionWalkerBase {
  public:
@@ -125,6 +149,10 @@ class FunctionWalkerBase {
     pos_ += sizeof(value);
     return true;
   }
+  // Reads what follows the prefix 0xfd, checks it and applies the signature. Out of line and by a
+  // table at run time: these are more than all other instructions together.
+  bool ApplyVector(walker_internal::VectorInstruction& instruction);
+  bool ReadLane(uint32_t lane_count, uint8_t& lane);
   bool ReadRefType(ValType& type);
   bool ReadValType(ValType& type);
   [[gnu::always_inline]] bool ReadBlockType(BlockSignature& signature) {
@@ -337,6 +365,8 @@ constexpr ValType TypeOfLetter(char letter) {
       return ValType::kF32;
     case 'd':
       return ValType::kF64;
+    case 'v':
+      return ValType::kV128;
     default:
       return ValType::kBottom;
   }
@@ -420,17 +450,20 @@ class FunctionWalker : public FunctionWalkerBase {
 
   [[gnu::always_inline]] void Dispatch(uint8_t byte) {
     switch (uint32_t{byte}) {
-#define OP(name, prefix, code, text, imm, sig, feature, traps)        \
-  case uint32_t{((prefix) == 0 ? 0 : 0x100) | (prefix) << 16 | (code) \
+#define OP(name, prefix, code, text, imm, sig, feature, traps)              \
+  case uint32_t{((prefix) == 0 ? 0 : 0x8000'0000) | (prefix) << 16 | (code) \
     }: \
-    if constexpr ((prefix) == 0) {                                    \
-      VisitAny<Opcode::k##name>();                                    \
-    }                                                                 \
+    if constexpr ((prefix) == 0) {                                          \
+      VisitAny<Opcode::k##name>();                                          \
+    }                                                                       \
     break;
 #include "engine/wasm/opcodes.def"
 #undef OP
       case 0xfc:
         DispatchFc();
+        break;
+      case 0xfd:
+        DispatchFd();
         break;
       default:
         DispatchUnknown(byte);
@@ -457,6 +490,45 @@ class FunctionWalker : public FunctionWalkerBase {
 #undef OP
       default:
         FailOpcode(0xfc, sub);
+        break;
+    }
+  }
+
+  [[gnu::noinline]] void DispatchFd() {
+    using walker_internal::VectorShape;
+    walker_internal::VectorInstruction instruction;
+    if (!ApplyVector(instruction) || !(Sink::kWantsUnreachable || is_live_)) {
+      return;
+    }
+    const Opcode op = instruction.op;
+    sink_.OnInstruction(op, offset());
+    switch (instruction.shape) {
+      case VectorShape::kPlain:
+        sink_.OnVector(op);
+        break;
+      case VectorShape::kConst: {
+        V128 value;
+        std::memcpy(&value, instruction.bytes, sizeof(value));
+        sink_.OnV128Const(value);
+        break;
+      }
+      case VectorShape::kShuffle:
+        sink_.OnShuffle(std::span<const uint8_t, 16>(instruction.bytes, 16));
+        break;
+      case VectorShape::kLane:
+        sink_.OnVectorLane(op, instruction.lane);
+        break;
+      case VectorShape::kLoad:
+        sink_.OnLoad(op, ValType::kV128, instruction.memarg);
+        break;
+      case VectorShape::kStore:
+        sink_.OnStore(op, ValType::kV128, instruction.memarg);
+        break;
+      case VectorShape::kLoadLane:
+        sink_.OnLoadLane(op, instruction.memarg, instruction.lane);
+        break;
+      case VectorShape::kStoreLane:
+        sink_.OnStoreLane(op, instruction.memarg, instruction.lane);
         break;
     }
   }

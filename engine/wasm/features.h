@@ -16,8 +16,8 @@ namespace wasmd::engine {
   FEATURE(MultiValue, "multi-value", true)                       \
   FEATURE(BulkMemory, "bulk-memory", true)                       \
   FEATURE(ReferenceTypes, "reference-types", true)               \
-  FEATURE(Simd, "simd", false)                                   \
-  FEATURE(RelaxedSimd, "relaxed-simd", false)                    \
+  FEATURE(Simd, "simd", true)                                    \
+  FEATURE(RelaxedSimd, "relaxed-simd", true)                     \
   FEATURE(TailCall, "tail-call", false)                          \
   FEATURE(ExtendedConst, "extended-const", true)                 \
   FEATURE(MultiMemory, "multi-memory", true)                     \

@@ -29,6 +29,7 @@ struct ConstExpr {
   Kind kind = Kind::kConst;
   ValType type = ValType::kI32;
   uint64_t bits = 0;   // kConst: the value's bits, zero-extended. kExtended: the operations' count.
+  uint64_t hi = 0;     // kConst of a v128: its upper half.
   uint32_t index = 0;  // kGlobalGet: global index. kRefFunc: function index. kExtended: of the
                        // first operation, in Module::const_ops.
 };

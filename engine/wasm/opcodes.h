@@ -33,11 +33,15 @@ enum class Immediate : uint8_t {
   kGlobalIndex,
   kTableIndex,
   kMemArg,
+  kMemArgLane,  // memarg laneidx
+  kLane,        // laneidx, one byte
+  kLanes,       // 16 of them
   kMemoryIndex,
   kI32,
   kI64,
   kF32,
   kF64,
+  kV128,  // 16 bytes
   kRefType,
   kMemoryInit,  // dataidx memidx
   kDataIndex,

@@ -33,13 +33,20 @@ constexpr bool IsRef(ValType type) {
 constexpr bool IsFloat(ValType type) {
   return type == ValType::kF32 || type == ValType::kF64;
 }
-// i32, i64 and references: what travels in a general register.
+// i32, i64 and references: what travels in a general register. All others travel in an xmm one.
 constexpr bool IsGeneral(ValType type) {
   return type == ValType::kI32 || type == ValType::kI64 || IsRef(type);
 }
 constexpr bool IsNum(ValType type) {
   return type == ValType::kI32 || type == ValType::kI64 || IsFloat(type);
 }
+
+// The value of a v128: byte 0 is the lowest of `lo`, byte 15 the highest of `hi`. Spec: syntax-vec
+struct V128 {
+  uint64_t lo = 0;
+  uint64_t hi = 0;
+  friend constexpr bool operator==(const V128&, const V128&) = default;
+};
 
 // The text format's name, such as "i32" or "funcref".
 constexpr std::string_view ToString(ValType type) {

@@ -1,4 +1,4 @@
-"""What the drivers compile.py, compute.py and start.py share: options, peers, medians, the JSON."""
+"""What the drivers compile.py, compute.py, simd.py and start.py share: options, peers, medians, the JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e/programs"))
 
-from engines import Node, Wasmtime, cache_dir, find_build_dir  # noqa: E402
+from engines import Engine, Node, Wasmtime, cache_dir, find_build_dir, run_process  # noqa: E402
 
 
 def parse(description: str, repetitions: int, in_process: bool = False) -> argparse.Namespace:
@@ -119,6 +120,63 @@ def table(header: list[str], rows: list[list[object]]) -> None:
         print("| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))) + " |")
         if number == 0:
             print("|" + "|".join("-" * (w + 2) for w in widths) + "|")
+
+
+def _elapsed_ns(command: list[str]) -> tuple[float, bytes]:
+    outcome = run_process(command, timeout_s=300)
+    found = re.search(rb"elapsed_ns (\d+)", outcome.stderr)
+    if outcome.code != 0 or found is None:
+        die(f"{' '.join(command)}: exit code {outcome.code}: {outcome.stderr[-500:].decode(errors='replace')}")
+    return float(found[1]), outcome.stdout
+
+
+def run_time_ratios(
+    options: argparse.Namespace,
+    bench: str,
+    names: list[str],
+    groups: dict[str, list[str]],
+    engines: list[Engine],
+) -> dict[str, object]:
+    """Run time over that of the native build, of programs that time their own work and print a checksum
+    (tests/guests/compute/bench.h). Engines take turns, round by round; a figure is the median of its
+    rounds. Prints the table, with a geometric mean for each group, and returns the figures."""
+    figures: dict[str, object] = {}
+    rows: list[list[object]] = []
+    ratios: dict[tuple[str, str], float] = {}
+    for name in names:
+        module = cache_dir() / bench / f"{name}.wasm"
+        native = [str(cache_dir() / bench / f"{name}.native")]
+        samples: dict[str, list[float]] = {engine.name: [] for engine in engines}
+        samples["native"] = []
+        for _ in range(options.repetitions):
+            elapsed, expected = _elapsed_ns(native)
+            samples["native"].append(elapsed)
+            for engine in engines:
+                elapsed, got = _elapsed_ns(engine.command(module, [], [], {}))
+                if got != expected:
+                    die(f"{name}: {engine.name} computes {got!r}, native {expected!r}")
+                samples[engine.name].append(elapsed)
+        base = statistics.median(samples["native"])
+        figures[f"{bench}_{name}_native_ms"] = base / 1e6
+        row: list[object] = [name, base / 1e6]
+        for engine in engines:
+            ratio = statistics.median(samples[engine.name]) / base
+            ratios[name, engine.name] = ratio
+            figures[f"{bench}_{name}_{engine.name}_ratio"] = ratio
+            row.append(ratio)
+        rows.append(row)
+    for group, members in groups.items():
+        present = [name for name in members if name in names]
+        if not present:
+            continue
+        row = [f"geometric mean, {group} ({len(present)})", None]
+        for engine in engines:
+            mean = geometric_mean([ratios[name, engine.name] for name in present])
+            figures[f"{bench}_geometric_mean_{group}_{engine.name}_ratio"] = mean
+            row.append(mean)
+        rows.append(row)
+    table(["run time / native", "native ms", *(engine.name for engine in engines)], rows)
+    return figures
 
 
 def _leb128(data: bytes, at: int) -> tuple[int, int]:

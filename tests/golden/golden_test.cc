@@ -25,8 +25,13 @@
 namespace wasmd::engine {
 namespace {
 
-constexpr baseline::CpuFeatures kEverything = {
-    .avx = true, .bmi1 = true, .bmi2 = true, .lzcnt = true, .popcnt = true};
+constexpr baseline::CpuFeatures kEverything = {.avx = true,
+                                               .avx2 = true,
+                                               .fma = true,
+                                               .bmi1 = true,
+                                               .bmi2 = true,
+                                               .lzcnt = true,
+                                               .popcnt = true};
 
 std::filesystem::path Folder() {
   return "tests/golden";

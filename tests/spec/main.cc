@@ -1,7 +1,8 @@
 // wasmd_conformance: runs the official test suite, converted to JSON, through the real engine.
 //
 //   wasmd_conformance SUITE [--only PREFIX …] [--list FILE] [--mode lazy|eager|both]
-//                     [--bounds guard|explicit|both] [--expect FILE] [--json FILE] [--verbose]
+//                     [--bounds guard|explicit|both] [--without-avx] [--deterministic]
+//                     [--expect FILE] [--json FILE] [--verbose]
 //
 // SUITE is the suite's folder (the one with core/), or any folder below it. Each script runs in a
 // process of its own, so that a crash is that script's failure. In several modes, a command has
@@ -66,6 +67,7 @@ struct Job {
   std::string name;    // "core/i32", as the lists have it below core/.
   std::string folder;  // "core", "core/simd".
   Mode mode;
+  wasmd::engine::EngineOptions engine;
   ScriptResult result;
 };
 
@@ -91,7 +93,9 @@ struct Counts {
 // In the child: runs the script and writes what came of it.
 [[noreturn]] void RunChild(const Job& job, int out) {
   alarm(kScriptTimeoutSeconds);
-  auto engine = wasmd::engine::Engine::Create({.bounds_checks = job.mode.bounds});
+  wasmd::engine::EngineOptions options = job.engine;
+  options.bounds_checks = job.mode.bounds;
+  auto engine = wasmd::engine::Engine::Create(options);
   ScriptResult result;
   if (engine.ok()) {
     result = wasmd::tests::RunScript(**engine, job.script, job.mode.compile);
@@ -153,7 +157,8 @@ void RunJob(Job& job) {
 }
 
 std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>& only,
-                          const std::set<std::string>& list, const std::vector<Mode>& modes) {
+                          const std::set<std::string>& list, const std::vector<Mode>& modes,
+                          const wasmd::engine::EngineOptions& engine) {
   std::vector<Job> jobs;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(suite)) {
     const fs::path& path = entry.path();
@@ -174,7 +179,8 @@ std::vector<Job> FindJobs(const fs::path& suite, const std::vector<std::string>&
     }
     for (const Mode& mode : modes) {
       std::string folder = relative.parent_path().string();
-      jobs.push_back({path, name, folder.empty() ? suite.filename().string() : folder, mode, {}});
+      jobs.push_back(
+          {path, name, folder.empty() ? suite.filename().string() : folder, mode, engine, {}});
     }
   }
   std::ranges::sort(jobs, {}, [](const Job& job) {
@@ -344,7 +350,7 @@ int main(int argc, char** argv) {
   std::string suite, json_file, list_file, expect_file, mode = "lazy", bounds = "guard";
   std::vector<std::string> only;
   unsigned threads = std::max(1u, std::thread::hardware_concurrency());
-  bool verbose = false;
+  bool verbose = false, without_avx = false, deterministic = false;
   app.add_option("suite", suite, "the suite's folder (the one with core/), or a folder below it")
       ->required()
       ->check(CLI::ExistingDirectory);
@@ -357,6 +363,8 @@ int main(int argc, char** argv) {
   app.add_option("--bounds", bounds, "how accesses to memories stay inside of them")
       ->check(CLI::IsMember({"guard", "explicit", "both"}))
       ->capture_default_str();
+  app.add_flag("--without-avx", without_avx, "compile for a CPU that has SSE4.1 and no AVX");
+  app.add_flag("--deterministic", deterministic, "relaxed SIMD as in the deterministic profile");
   app.add_option("--jobs", threads, "scripts at a time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -386,7 +394,9 @@ int main(int argc, char** argv) {
       }
     }
   }
-  std::vector<Job> jobs = FindJobs(fs::canonical(suite), only, list, modes);
+  std::vector<Job> jobs =
+      FindJobs(fs::canonical(suite), only, list, modes,
+               {.deterministic_relaxed_simd = deterministic, .use_avx = !without_avx});
   if (jobs.empty() || (!list.empty() && jobs.size() != list.size() * modes.size())) {
     std::fprintf(stderr, "wasmd_conformance: %zu scripts found in %s, %zu asked for\n",
                  jobs.size() / modes.size(), suite.c_str(), list.size());

@@ -212,6 +212,55 @@ class Script {
     return found == named_.end() ? nullptr : found->second;
   }
 
+  static uint32_t LaneBits(const Json& vector) {
+    return static_cast<uint32_t>(std::stoul(std::string(vector.at("lane_type")).substr(1)));
+  }
+
+  // Lanes of a v128 that are no number ("nan:canonical") are left zero.
+  static Value ParseVector(const Json& vector) {
+    const uint32_t lane_bits = LaneBits(vector);
+    uint64_t words[2] = {0, 0};
+    uint32_t at = 0;
+    for (const Json& lane : vector.at("value")) {
+      const std::string text = lane;
+      const uint64_t bits = text.starts_with("nan:") ? 0 : ParseInteger(text);
+      words[at / 64] |= (bits & ~uint64_t{0} >> (64 - lane_bits)) << at % 64;
+      at += lane_bits;
+    }
+    return Value::Vector({words[0], words[1]});
+  }
+
+  static bool VectorMatches(const Json& expected, const Value& value) {
+    const uint32_t lane_bits = LaneBits(expected);
+    const bool is_float = std::string(expected.at("lane_type")).starts_with('f');
+    const Value exact = ParseVector(expected);
+    uint32_t at = 0;
+    for (const Json& lane : expected.at("value")) {
+      const auto lane_of = [&](const Value& vector) {
+        return (at < 64 ? vector.bits : vector.hi) >> at % 64 & ~uint64_t{0} >> (64 - lane_bits);
+      };
+      const std::string text = lane;
+      const bool matches = is_float
+                               ? FloatMatches(text, lane_bits == 32, lane_of(value)) ||
+                                     (!text.starts_with("nan:") && lane_of(value) == lane_of(exact))
+                               : lane_of(value) == lane_of(exact);
+      if (!matches) {
+        return false;
+      }
+      at += lane_bits;
+    }
+    return true;
+  }
+
+  // Whether `text` is a pattern of NaNs, and the bits are one of them.
+  static bool FloatMatches(const std::string& text, bool narrow, uint64_t bits) {
+    const uint64_t magnitude = narrow ? bits & 0x7fffffff : bits & ~(uint64_t{1} << 63);
+    const uint64_t canonical = narrow ? 0x7fc00000 : 0x7ff8000000000000;
+    return text == "nan:canonical"
+               ? magnitude == canonical
+               : text == "nan:arithmetic" && (magnitude & canonical) == canonical;
+  }
+
   static std::optional<Value> ParseArg(const Json& arg) {
     const std::string type = arg.at("type");
     if (type == "i32" || type == "f32") {
@@ -221,6 +270,9 @@ class Script {
     if (type == "i64" || type == "f64") {
       const uint64_t bits = ParseInteger(arg.at("value"));
       return type == "i64" ? Value::I64(bits) : Value::F64Bits(bits);
+    }
+    if (type == "v128") {
+      return ParseVector(arg);
     }
     const bool is_null = !arg.contains("value") || arg.at("value") == "null";
     if (type == "externref" || type == "nullexternref") {
@@ -242,6 +294,9 @@ class Script {
       }
       return false;
     }
+    if (type == "v128") {
+      return value.type == ValType::kV128 && VectorMatches(expected, value);
+    }
     const std::string text = expected.contains("value") && expected.at("value").is_string()
                                  ? std::string(expected.at("value"))
                                  : std::string();
@@ -250,14 +305,8 @@ class Script {
       if (value.type != (narrow ? ValType::kF32 : ValType::kF64)) {
         return false;
       }
-      const uint64_t magnitude =
-          narrow ? value.bits & 0x7fffffff : value.bits & ~(uint64_t{1} << 63);
-      const uint64_t canonical = narrow ? 0x7fc00000 : 0x7ff8000000000000;
-      if (text == "nan:canonical") {
-        return magnitude == canonical;
-      }
-      if (text == "nan:arithmetic") {
-        return (magnitude & canonical) == canonical;
+      if (text.starts_with("nan:")) {
+        return FloatMatches(text, narrow, value.bits);
       }
     }
     if (type == "refnull" || type.starts_with("null")) {

@@ -97,6 +97,24 @@ constexpr std::string_view kControl = R"((module
     (drop (select (result externref) (ref.null extern) (ref.null extern) (local.get 0)))
     (drop (ref.is_null (ref.null func))))))";
 
+constexpr std::string_view kVectors = R"((module
+  (memory 1)
+  (global $mask (mut v128) (v128.const i32x4 1 -2 3 0x7fffffff))
+  (func $lanes (param v128 i32) (result v128 f32) (local v128)
+    (local.set 2 (i8x16.replace_lane 15 (local.get 0) (local.get 1)))
+    (v128.bitselect (i16x8.shl (local.get 2) (local.get 1)) (global.get $mask)
+      (i8x16.shuffle 0 31 2 29 4 27 6 25 8 23 10 21 12 19 14 17 (local.get 0) (local.get 2)))
+    (f32x4.extract_lane 3 (f32x4.max (local.get 0) (f32x4.splat (f32.const 0.5)))))
+  (func $memory (param i32) (result i32)
+    (v128.store offset=3 align=1 (local.get 0)
+      (i32x4.add (v128.load16x4_u (local.get 0)) (v128.load offset=300 (local.get 0))))
+    (v128.store64_lane offset=8 1 (local.get 0)
+      (v128.load8_lane 15 (local.get 0) (v128.load32_splat (local.get 0))))
+    (if (result i32) (i64x2.all_true (v128.load64_zero (local.get 0)))
+      (then (i8x16.bitmask (global.get $mask)))
+      (else (i32.const 0))))
+  (export "memory" (func $memory))))";
+
 }  // namespace
 
 const std::vector<SampleModule>& SampleModules() {
@@ -104,6 +122,7 @@ const std::vector<SampleModule>& SampleModules() {
       {"factorial", Wat(kFactorial)},
       {"every_section", Wat(kEverySection)},
       {"control", Wat(kControl)},
+      {"vectors", Wat(kVectors)},
   };
   return modules;
 }

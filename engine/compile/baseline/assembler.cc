@@ -22,13 +22,16 @@ CpuFeatures CpuFeatures::Host() {
   using Id = asmjit::CpuFeatures::X86;
   const auto& host = asmjit::CpuInfo::host().features().x86();
   return {.avx = host.has(Id::kAVX),
+          .avx2 = host.has(Id::kAVX2),
+          .fma = host.has(Id::kFMA),
           .bmi1 = host.has(Id::kBMI),
           .bmi2 = host.has(Id::kBMI2),
           .lzcnt = host.has(Id::kLZCNT),
           .popcnt = host.has(Id::kPOPCNT)};
 }
 
-Assembler::Assembler() : features_(CpuFeatures::Host()), pool_index_(kPoolSlots, 0) {
+Assembler::Assembler()
+    : features_(CpuFeatures::Host()), pool_index_(kPoolSlots, 0), wide_pool_index_(kPoolSlots, 0) {
   Check(code_.init(asmjit::Environment(asmjit::Arch::kX64)));
   Check(code_.attach(&a_));
   buffer_ = &code_.textSection()->buffer();
@@ -44,6 +47,10 @@ void Assembler::Begin() {
   if (pool_count_ != 0) {
     std::ranges::fill(pool_index_, 0);
     pool_count_ = 0;
+  }
+  if (wide_pool_count_ != 0) {
+    std::ranges::fill(wide_pool_index_, 0);
+    wide_pool_count_ = 0;
   }
   last_jump_end_ = 0;
   last_bind_ = 0;
@@ -292,6 +299,9 @@ void Assembler::Load(Kind kind, Reg dst, const Mem& mem) {
     case Kind::kF64:
       Op(has_avx() ? Inst::kIdVmovsd : Inst::kIdMovsd, X(dst), M(mem));
       break;
+    case Kind::kV128:
+      Op(has_avx() ? Inst::kIdVmovups : Inst::kIdMovups, X(dst), M(mem));
+      break;
   }
   NoteConstant(mem);
 }
@@ -310,6 +320,9 @@ void Assembler::Store(Kind kind, const Mem& mem, Reg src) {
     case Kind::kF64:
       Op(has_avx() ? Inst::kIdVmovsd : Inst::kIdMovsd, M(mem), X(src));
       break;
+    case Kind::kV128:
+      Op(has_avx() ? Inst::kIdVmovups : Inst::kIdMovups, M(mem), X(src));
+      break;
   }
 }
 
@@ -317,13 +330,32 @@ void Assembler::StoreWord(const Mem& mem, Reg src) {
   Store(IsFloatReg(src) ? Kind::kF64 : Kind::kI64, mem, src);
 }
 
+void Assembler::CopySlot(Kind kind, const Mem& to, const Mem& from) {
+  const bool is_vector = kind == Kind::kV128;
+  const Kind as = is_vector ? Kind::kV128 : Kind::kI64;
+  const Reg scratch = is_vector ? kScratchXmm : kScratch;
+  Load(as, scratch, from);
+  Store(as, to, scratch);
+}
+
 void Assembler::LoadConstant(Kind kind, Reg dst, uint64_t bits) {
   if (!IsFloat(kind)) {
     MoveImmediate(dst, bits);
     return;
   }
-  if (bits == 0) {
+  const bool is_vector = kind == Kind::kV128;
+  const V128 vector = is_vector ? ConstantAt(static_cast<int32_t>(bits)) : V128{bits, 0};
+  if (vector == V128{}) {
     has_avx() ? Op(Inst::kIdVxorps, X(dst), X(dst), X(dst)) : Op(Inst::kIdXorps, X(dst), X(dst));
+    return;
+  }
+  if (is_vector) {
+    if (vector == V128{UINT64_MAX, UINT64_MAX}) {
+      has_avx() ? Op(Inst::kIdVpcmpeqd, X(dst), X(dst), X(dst))
+                : Op(Inst::kIdPcmpeqd, X(dst), X(dst));
+      return;
+    }
+    Load(kind, dst, Mem::Constant(static_cast<int32_t>(bits)));
     return;
   }
   Load(kind, dst, Mem::Constant(Constant64(bits)));
@@ -354,6 +386,19 @@ void Assembler::Float3(const FloatOp& op, Reg dst, Reg a, const Mem& b, uint32_t
     Op(op.sse, X(dst), M(b, size));
   }
   NoteConstant(b);
+}
+
+void Assembler::Float3(const FloatOp& op, Reg dst, Reg a, Reg b, int immediate) {
+  if (has_avx()) {
+    Op(op.vex, X(dst), X(a), X(b), I(immediate));
+  } else if (dst == a || dst != b) {
+    MoveFloat(dst, a);
+    Op(op.sse, X(dst), X(b), I(immediate));
+  } else {
+    MoveFloat(kScratchXmm, a);
+    Op(op.sse, X(kScratchXmm), X(b), I(immediate));
+    MoveFloat(dst, kScratchXmm);
+  }
 }
 
 void Assembler::Bind(Label& label) {
@@ -459,17 +504,21 @@ int32_t Assembler::Constant64(uint64_t bits) {
 }
 
 int32_t Assembler::Constant128(uint64_t lo, uint64_t hi) {
-  // Few different ones are ever used (sign masks), so they are at the front or not there.
   const uint64_t both[] = {lo, hi};
-  const size_t limit = std::min<size_t>(pool_.size(), 256);
-  for (size_t at = 0; at + 16 <= limit; at += 16) {
-    if (std::memcmp(pool_.data() + at, both, 16) == 0) {
-      return static_cast<int32_t>(at);
+  const bool is_indexed = wide_pool_count_ < kMaxPoolLookups;
+  uint32_t slot = HashOf(lo ^ hi * 31);
+  for (; wide_pool_index_[slot] != 0; slot = (slot + 1) % kPoolSlots) {
+    if (std::memcmp(pool_.data() + wide_pool_index_[slot] - 1, both, 16) == 0) {
+      return static_cast<int32_t>(wide_pool_index_[slot] - 1);
     }
   }
   const size_t offset = (pool_.size() + 15) & ~size_t{15};
   pool_.resize(offset + 16);
   std::memcpy(pool_.data() + offset, both, 16);
+  if (is_indexed) {
+    wide_pool_index_[slot] = static_cast<uint32_t>(offset) + 1;
+    ++wide_pool_count_;
+  }
   return static_cast<int32_t>(offset);
 }
 

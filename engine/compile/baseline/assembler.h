@@ -20,6 +20,7 @@
 
 #include "engine/compile/baseline/machine.h"
 #include "engine/compile/compiler.h"
+#include "engine/wasm/types.h"
 
 namespace wasmd::engine::baseline {
 
@@ -132,16 +133,25 @@ class Assembler {
   // Keeps the flags.
   void MoveImmediate(Reg dst, uint64_t bits);
   void Zero(Reg dst) { Op(Inst::kIdXor, R32(dst), R32(dst)); }
-  // A value of `kind` from or to its 8 bytes in the frame or elsewhere.
+  // A value of `kind` from or to its bytes in the frame or elsewhere, of any alignment.
   void Load(Kind kind, Reg dst, const Mem& mem);
   void Store(Kind kind, const Mem& mem, Reg src);
   // 8 bytes whatever is in them, general or float.
   void StoreWord(const Mem& mem, Reg src);
-  // A constant in a register of its kind. Keeps the flags.
+  // All of what a slot or an overflow cell keeps of a value: 8 bytes, or a vector's 16.
+  void StoreSlot(Kind kind, const Mem& mem, Reg src) {
+    kind == Kind::kV128 ? Store(kind, mem, src) : StoreWord(mem, src);
+  }
+  // The same from memory to memory by way of a scratch register, xmm15 for a vector. The register
+  // holds it afterwards.
+  void CopySlot(Kind kind, const Mem& to, const Mem& from);
+  // A constant in a register of its kind. Keeps the flags. A vector's `bits` are its offset in the
+  // pool.
   void LoadConstant(Kind kind, Reg dst, uint64_t bits);
 
-  // --- Float arithmetic in AVX's three-operand form or SSE's two. `b` is a register or memory; dst
-  // may be either operand.
+  // --- Float and vector arithmetic in AVX's three-operand form or SSE's two. `b` is a register or
+  // memory; dst may be either operand. Where it is `b`, SSE may need xmm15 unless the operation
+  // commutes. Without AVX, 16 bytes of memory are aligned.
   struct FloatOp {
     InstId sse;
     InstId vex;
@@ -152,6 +162,34 @@ class Assembler {
   // dst = op(src), in the two-operand form of both.
   void Float2(InstId sse, InstId vex, Reg dst, Reg src) {
     Op(has_avx() ? vex : sse, X(dst), X(src));
+  }
+  void Float2(const FloatOp& op, Reg dst, Reg src) { Float2(op.sse, op.vex, dst, src); }
+  // dst = op(src, immediate), where SSE's form does not overwrite its operand either.
+  void Float2(const FloatOp& op, Reg dst, Reg src, int immediate) {
+    Op(has_avx() ? op.vex : op.sse, X(dst), X(src), I(immediate));
+  }
+  // dst = op(a, b, immediate).
+  void Float3(const FloatOp& op, Reg dst, Reg a, Reg b, int immediate);
+  // dst = op(a, b), of a vector and 16 bytes of the pool.
+  void Float3Constant(const FloatOp& op, Reg dst, Reg a, V128 b) {
+    Float3(op, dst, a, Mem::Constant(Constant128(b.lo, b.hi)), 16);
+  }
+  // dst = src shifted by a constant number of bits.
+  void ShiftLanes(const FloatOp& op, Reg dst, Reg src, int immediate) {
+    if (has_avx()) {
+      Op(op.vex, X(dst), X(src), I(immediate));
+    } else {
+      MoveFloat(dst, src);
+      Op(op.sse, X(dst), I(immediate));
+    }
+  }
+  // From a general register to the low lane of a vector, the rest zero.
+  void MoveToVector(Reg dst, Reg src, bool wide) {
+    if (wide) {
+      Op(has_avx() ? Inst::kIdVmovq : Inst::kIdMovq, X(dst), R64(src));
+    } else {
+      Op(has_avx() ? Inst::kIdVmovd : Inst::kIdMovd, X(dst), R32(src));
+    }
   }
   bool has_avx() const { return features_.avx; }
   const CpuFeatures& features() const { return features_; }
@@ -188,6 +226,11 @@ class Assembler {
   // --- Constants: offsets in the pool.
   int32_t Constant64(uint64_t bits);
   int32_t Constant128(uint64_t lo, uint64_t hi);
+  V128 ConstantAt(int32_t offset) const {
+    V128 value;
+    std::memcpy(&value, pool_.data() + offset, sizeof(value));
+    return value;
+  }
 
   // --- Sites.
   void Site(uint32_t wasm_offset, TrapCode trap) {
@@ -240,6 +283,8 @@ class Assembler {
   std::vector<uint8_t> pool_;
   std::vector<uint32_t> pool_index_;  // Open addressing: 1 + offset of a 64-bit constant.
   uint32_t pool_count_ = 0;
+  std::vector<uint32_t> wide_pool_index_;  // The same for 128-bit ones.
+  uint32_t wide_pool_count_ = 0;
   std::vector<ConstantUse> constant_uses_;
   std::vector<CodeSite> sites_;
   uint32_t last_bind_ = 0;

@@ -28,6 +28,11 @@ Reg RegOf(const ValueLocation& location, bool is_result) {
   return is_result ? kGeneralResultReg[location.index] : kGeneralParamReg[location.index];
 }
 
+// As what a value that may be a general one passes through an xmm register.
+Kind WordKind(Kind kind) {
+  return kind == Kind::kV128 ? kind : Kind::kF64;
+}
+
 Mem OverflowCell(uint32_t index) {
   return Mem::At(kScratch, static_cast<int32_t>(kStoreOverflow + index * sizeof(Cell)));
 }
@@ -37,6 +42,9 @@ Mem OverflowCell(uint32_t index) {
 FunctionCompiler::FunctionCompiler(const Module& module, const ContextLayout& layout,
                                    const CompilerOptions& options)
     : module_(module), layout_(layout), options_(options) {
+  if (!options.use_avx) {
+    asm_.set_features(asm_.features().WithoutAvx());
+  }
   plan_.stores.reserve(kRegCount);
   plan_.loads.reserve(kRegCount);
 }
@@ -57,6 +65,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   checked_.clear();
   flushed_ = 0;
   entry_slots_.clear();
+  entry_vector_slots_.clear();
   slot_count_ = 0;
   frame_too_large_ = false;
   controls_.clear();
@@ -136,8 +145,9 @@ void FunctionCompiler::EmitPrologue(const FuncType& type, std::span<const ValTyp
     for (uint32_t i = 0; i < type.params.size(); ++i) {
       const ValueLocation location = assigner.Next(type.params[i]);
       if (location.kind == ValueLocation::Kind::kOverflow && analysis_.IsLiveAtEntry(i)) {
-        asm_.Load(Kind::kF64, kScratchXmm, OverflowCell(location.index));
-        asm_.StoreWord(Mem::Frame(SlotOfLocal(i)), kScratchXmm);
+        const Kind kind = WordKind(locals_[i].kind);
+        asm_.Load(kind, kScratchXmm, OverflowCell(location.index));
+        asm_.Store(kind, Mem::Frame(SlotOfLocal(i)), kScratchXmm);
       }
     }
   }
@@ -172,8 +182,7 @@ void FunctionCompiler::ZeroLocals(const FuncType& type) {
   }
   const bool general_in_regs = general <= kMaxZeroRegs;
   const bool floats_in_regs = floats <= kMaxZeroRegs;
-  int32_t low = 0;
-  uint32_t slots = 0;
+  const uint32_t slots_before = slot_count_;
   for (auto i = static_cast<uint32_t>(type.params.size()); i < local_count_; ++i) {
     if (!analysis_.IsLiveAtEntry(i)) {
       continue;
@@ -181,14 +190,15 @@ void FunctionCompiler::ZeroLocals(const FuncType& type) {
     const Kind kind = locals_[i].kind;
     if ((IsFloat(kind) ? floats_in_regs : general_in_regs) && HasFree(RegsOf(kind))) {
       const Reg reg = AllocFor(kind);
-      IsFloat(kind) ? asm_.LoadConstant(kind, reg, 0) : asm_.Zero(reg);
+      IsFloat(kind) ? asm_.LoadConstant(Kind::kF64, reg, 0) : asm_.Zero(reg);
       AssignReg(i, reg, true);
     } else {
-      low = SlotOfLocal(i);  // New slots: descending, one after the other.
-      ++slots;
+      SlotOfLocal(i);  // New slots: descending, one after the other.
     }
   }
   pinned_ = 0;
+  const uint32_t slots = slot_count_ - slots_before;
+  const int32_t low = -8 - 8 * static_cast<int32_t>(slot_count_);
   if (slots == 0) {
     return;
   }
@@ -259,6 +269,22 @@ void FunctionCompiler::PopArguments(size_t count) {
   }
 }
 
+// The store's context is in the scratch register, so a value from elsewhere goes through xmm15.
+void FunctionCompiler::StoreOverflow(uint32_t index, const Value& value) {
+  const Mem cell = OverflowCell(index);
+  if (value.is_reg()) {
+    asm_.StoreSlot(value.kind, cell, value.reg);
+    return;
+  }
+  const Kind kind = WordKind(value.kind);
+  if (value.is_const()) {
+    asm_.LoadConstant(kind, kScratchXmm, value.bits);
+  } else {
+    asm_.Load(kind, kScratchXmm, Mem::Frame(value.disp));
+  }
+  asm_.Store(kind, cell, kScratchXmm);
+}
+
 // Emits everything but the context, which goes to rdi with the rest of the plan.
 void FunctionCompiler::MoveArguments(std::span<const Value> values,
                                      std::span<const ValType> types) {
@@ -287,17 +313,7 @@ void FunctionCompiler::MoveArguments(std::span<const Value> values,
       asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
       has_store = true;
     }
-    const Mem cell = OverflowCell(location.index);
-    if (value.is_reg()) {
-      asm_.StoreWord(cell, value.reg);
-    } else {
-      if (value.is_const()) {
-        asm_.LoadConstant(Kind::kF64, kScratchXmm, value.bits);
-      } else {
-        asm_.Load(Kind::kF64, kScratchXmm, Mem::Frame(value.disp));
-      }
-      asm_.StoreWord(cell, kScratchXmm);
-    }
+    StoreOverflow(location.index, value);
   }
 }
 
@@ -315,9 +331,10 @@ void FunctionCompiler::PushResults(const FuncType& type) {
       asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
       has_store = true;
     }
-    asm_.Load(Kind::kF64, kScratchXmm, OverflowCell(location.index));
-    asm_.StoreWord(Mem::Frame(SlotOfEntry(height())), kScratchXmm);
-    PushSlot(KindOf(result));
+    const Kind kind = KindOf(result);
+    asm_.Load(WordKind(kind), kScratchXmm, OverflowCell(location.index));
+    asm_.Store(WordKind(kind), Mem::Frame(SlotOfEntry(height(), kind)), kScratchXmm);
+    PushSlot(kind);
   }
 }
 
@@ -414,16 +431,7 @@ void FunctionCompiler::EmitReturn() {
       asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
       has_store = true;
     }
-    Reg reg = value.reg;
-    if (!value.is_reg()) {
-      reg = kScratchXmm;
-      if (value.is_const()) {
-        asm_.LoadConstant(Kind::kF64, reg, value.bits);
-      } else {
-        asm_.Load(Kind::kF64, reg, Mem::Frame(value.disp));
-      }
-    }
-    asm_.StoreWord(OverflowCell(location.index), reg);
+    StoreOverflow(location.index, value);
   }
   EmitPlan();
   static constexpr uint8_t kLeave[] = {0xc9, 0xc3};  // leave; ret

@@ -59,9 +59,7 @@ FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind,
     for (uint32_t i = control.base; i < height(); ++i) {
       Entry& entry = stack_[i];
       if (entry.where == EntryKind::kConst) {
-        const Mem slot = Mem::Frame(SlotOfEntry(i));
-        asm_.MoveImmediate(kScratch, entry.bits);
-        asm_.StoreWord(slot, kScratch);
+        StoreConstant(entry.kind, Mem::Frame(SlotOfEntry(i, entry.kind)), entry.bits);
         entry.where = EntryKind::kSlot;
       }
     }
@@ -211,13 +209,13 @@ void FunctionCompiler::PlanEdge(Control& control) {
       }
       if (is_dirty && (state.dirty & Bit(target)) == 0) {
         if (is_fixed) {
-          plan_.stores.emplace_back(SlotOfLocal(index), reg);
+          plan_.stores.push_back({SlotOfLocal(index), reg, local.kind});
         } else {
           state.dirty |= Bit(target);
         }
       }
     } else if (is_dirty && IsLiveAt(control, index)) {
-      plan_.stores.emplace_back(SlotOfLocal(index), reg);
+      plan_.stores.push_back({SlotOfLocal(index), reg, local.kind});
     }
   }
   const uint32_t outer_loop = is_fixed ? kNone : control.loop;
@@ -254,7 +252,7 @@ void FunctionCompiler::PlanEdge(Control& control) {
     const Value value = View(index);
     const Reg reg = i < 2 && !control.slot_results ? state.result_reg[i] : kNoReg;
     if (reg == kNoReg) {
-      const int32_t slot = SlotOfEntry(control.base + i);
+      const int32_t slot = SlotOfEntry(control.base + i, value.kind);
       if (value.where != EntryKind::kSlot || value.disp != slot) {
         plan_.slot_results.emplace_back(slot, value);
       }
@@ -274,19 +272,17 @@ void FunctionCompiler::EmitPlan() {
   // Ascending, and each source is at or above its destination: none is overwritten before it is
   // read.
   for (const auto& [slot, value] : plan_.slot_results) {
-    Reg reg = value.reg;
-    if (!value.is_reg()) {
-      reg = kScratch;
-      if (value.is_const()) {
-        asm_.MoveImmediate(kScratch, value.bits);
-      } else {
-        asm_.Load(Kind::kI64, kScratch, Mem::Frame(value.disp));
-      }
+    const Mem to = Mem::Frame(slot);
+    if (value.is_reg()) {
+      asm_.StoreSlot(value.kind, to, value.reg);
+    } else if (value.is_const()) {
+      StoreConstant(value.kind, to, value.bits);
+    } else {
+      asm_.CopySlot(value.kind, to, Mem::Frame(value.disp));
     }
-    asm_.StoreWord(Mem::Frame(slot), reg);
   }
-  for (const auto& [slot, reg] : plan_.stores) {
-    asm_.StoreWord(Mem::Frame(slot), reg);
+  for (const SlotStore& store : plan_.stores) {
+    asm_.StoreSlot(store.kind, Mem::Frame(store.slot), store.reg);
   }
   EmitMoves();
   for (const Move& load : plan_.loads) {
@@ -452,7 +448,7 @@ void FunctionCompiler::EnterLoop(Control& control) {
         dirty_ |= bit;
       } else if (info.has_calls && (dirty_ & bit) != 0) {
         // Once here instead of before each call.
-        asm_.StoreWord(Mem::Frame(SlotOfLocal(chosen[i])), local.reg);
+        asm_.StoreSlot(local.kind, Mem::Frame(SlotOfLocal(chosen[i])), local.reg);
         dirty_ &= ~bit;
       }
     }

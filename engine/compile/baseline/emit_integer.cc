@@ -33,6 +33,8 @@ void FunctionCompiler::OnBinary(Opcode op, ValType from, ValType /*to*/) {
     case Kind::kF64:
       FloatBinary(op, kind);
       break;
+    case Kind::kV128:
+      WASMD_UNREACHABLE();
   }
 }
 
@@ -53,13 +55,13 @@ bool FunctionCompiler::NextTakesCondition(uint32_t next_offset) const {
   }
 }
 
-void FunctionCompiler::PushCondition(Cond cond) {
-  if (NextTakesCondition(offset_ + 1)) {
+void FunctionCompiler::PushCondition(Cond cond, uint32_t next_offset) {
+  if (NextTakesCondition(next_offset)) {
     pending_cond_ = cond;
     PushPending(EntryKind::kFlags, Kind::kI32);
     return;
   }
-  const Reg reg = Alloc(kGeneralRegs, Hint(Kind::kI32, offset_ + 1));
+  const Reg reg = Alloc(kGeneralRegs, Hint(Kind::kI32, next_offset));
   const auto set = [this](Cond flag, Reg to) {
     static constexpr InstId kSet[] = {Inst::kIdSeto, Inst::kIdSetno, Inst::kIdSetb,  Inst::kIdSetae,
                                       Inst::kIdSete, Inst::kIdSetne, Inst::kIdSetbe, Inst::kIdSeta,

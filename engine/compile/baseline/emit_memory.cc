@@ -382,6 +382,10 @@ void FunctionCompiler::EmitLoad(Opcode op, Reg dst, const Mem& mem) {
 }
 
 void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
+  if (type == ValType::kV128) {
+    LoadVector(op, memarg);
+    return;
+  }
   const Kind kind = KindOf(type);
   const auto byte_at = [this](uint32_t at) { return ByteAt(at); };
   uint32_t next = SkipLeb(offset_ + 1, byte_at);
@@ -414,6 +418,10 @@ void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
 }
 
 void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
+  if (type == ValType::kV128) {
+    StoreVector(memarg);
+    return;
+  }
   Value value = Pop();
   Value index = Pop();
   const Kind kind = KindOf(type);

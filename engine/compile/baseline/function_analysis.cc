@@ -18,6 +18,8 @@ enum class Action : uint8_t {
   kSkip2,
   kSkip4Bytes,
   kSkip8Bytes,
+  kSkip1Byte,
+  kSkip16Bytes,
   kSkipVector,
   kBlock,
   kLoop,
@@ -31,8 +33,9 @@ enum class Action : uint8_t {
   kLocalGet,
   kLocalSet,
   kLocalTee,
-  kMemory,    // A memarg.
-  kContext1,  // Use the context.
+  kMemory,      // A memarg.
+  kMemoryLane,  // A memarg and a byte.
+  kContext1,    // Use the context.
   kContext2,
   kCall1,
   kCall2,
@@ -90,6 +93,13 @@ constexpr Action ActionOf(const OpcodeInfo& info) {
       return is_prefixed && info.op != Opcode::kTableSize ? Action::kCall1 : Action::kContext1;
     case Immediate::kMemArg:
       return Action::kMemory;
+    case Immediate::kMemArgLane:
+      return Action::kMemoryLane;
+    case Immediate::kLane:
+      return Action::kSkip1Byte;
+    case Immediate::kV128:
+    case Immediate::kLanes:
+      return Action::kSkip16Bytes;
     case Immediate::kI32:
     case Immediate::kI64:
     case Immediate::kRefType:
@@ -120,6 +130,7 @@ constexpr Action ActionOf(const OpcodeInfo& info) {
 struct ActionTables {
   std::array<Action, 256> plain{};
   std::array<Action, 64> fc{};
+  std::array<Action, 320> fd{};
 };
 
 constexpr ActionTables MakeActionTables() {
@@ -130,6 +141,8 @@ constexpr ActionTables MakeActionTables() {
       tables.plain[code] = ActionOf(info);
     } else if ((code >> 16) == 0xfc && (code & 0xffff) < tables.fc.size()) {
       tables.fc[code & 0xffff] = ActionOf(info);
+    } else if ((code >> 16) == 0xfd && (code & 0xffff) < tables.fd.size()) {
+      tables.fd[code & 0xffff] = ActionOf(info);
     }
   }
   return tables;
@@ -207,7 +220,7 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_c
   has_loops_ = false;
   is_float_.assign(size_t{local_count_} + kPseudoLocals, 0);
   for (uint32_t i = 0; i < near_count_; ++i) {
-    is_float_[i] = IsFloat(locals[i]) ? 1 : 0;
+    is_float_[i] = IsGeneral(locals[i]) ? 0 : 1;
   }
   if (count_index_.size() < is_float_.size()) {
     count_index_.resize(is_float_.size(), 0);
@@ -294,6 +307,9 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
     if (byte == 0xfc) {
       const uint32_t sub = cursor.U32();
       action = sub < kActions.fc.size() ? kActions.fc[sub] : Action::kUnknown;
+    } else if (byte == 0xfd) {
+      const uint32_t sub = cursor.U32();
+      action = sub < kActions.fd.size() ? kActions.fd[sub] : Action::kUnknown;
     }
     switch (action) {
       case Action::kUnknown:
@@ -311,6 +327,12 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
         break;
       case Action::kSkip8Bytes:
         cursor.SkipBytes(8);
+        break;
+      case Action::kSkip1Byte:
+        cursor.SkipBytes(1);
+        break;
+      case Action::kSkip16Bytes:
+        cursor.SkipBytes(16);
         break;
       case Action::kSkipVector:
         for (uint32_t count = cursor.U32(); count != 0 && !cursor.at_end(); --count) {
@@ -398,11 +420,15 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
         }
         break;
       }
-      case Action::kMemory: {
+      case Action::kMemory:
+      case Action::kMemoryLane: {
         constexpr uint32_t kHasMemoryIndex = 0x40;
         const bool has_index = (cursor.U32() & kHasMemoryIndex) != 0;
         const uint32_t memory_index = has_index ? cursor.U32() : 0;
         cursor.SkipLeb();
+        if (action == Action::kMemoryLane) {
+          cursor.SkipBytes(1);
+        }
         if (is_reachable && memory_index != 0) {
           Log(local_count_, false);
         } else if (is_reachable) {

@@ -26,8 +26,8 @@
 // Locals that are dead at a label are not in its state.
 //
 // The code is spread over emit_control.cc, emit_call.cc, emit_memory.cc, emit_integer.cc,
-// emit_float.cc; value_state.cc has registers, locals and the operand stack. Single-thread; reused
-// for many functions.
+// emit_float.cc, emit_vector*.cc; value_state.cc has registers, locals and the operand stack.
+// Single-thread; reused for many functions.
 #ifndef WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 #define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 
@@ -101,6 +101,13 @@ class FunctionCompiler : public NullSink {
   void OnWideArithmetic(Opcode op);
   void OnBinary(Opcode op, ValType from, ValType to);
 
+  void OnV128Const(V128 value);
+  void OnVector(Opcode op);
+  void OnVectorLane(Opcode op, uint8_t lane);
+  void OnShuffle(std::span<const uint8_t, 16> lanes);
+  void OnLoadLane(Opcode op, const MemArg& memarg, uint8_t lane);
+  void OnStoreLane(Opcode op, const MemArg& memarg, uint8_t lane);
+
   void OnLoad(Opcode op, ValType type, const MemArg& memarg);
   void OnStore(Opcode op, ValType type, const MemArg& memarg);
   void OnMemorySize(uint32_t memory_index);
@@ -133,7 +140,8 @@ class FunctionCompiler : public NullSink {
     Reg reg = kNoReg;
     bool is_last = false;   // kLocal: the local is dead after this use.
     uint32_t next = kNone;  // The entry below on the same list.
-    uint64_t bits = 0;      // kConst: the value; kLocal: the local.
+    // kConst: the value, or a vector's offset in the constant pool; kLocal: the local.
+    uint64_t bits = 0;
   };
   // An entry that has been popped.
   struct Value {
@@ -191,10 +199,15 @@ class FunctionCompiler : public NullSink {
     Mem mem;
     uint64_t bits;
   };
+  struct SlotStore {
+    int32_t slot;
+    Reg reg;
+    Kind kind;
+  };
   struct EdgePlan {
     RegSet move_dst = 0;
     Reg move_src[kRegCount];
-    std::vector<std::pair<int32_t, Reg>> stores;
+    std::vector<SlotStore> stores;
     std::vector<Move> loads;                              // Into registers, last.
     std::vector<std::pair<int32_t, Value>> slot_results;  // Into slots, first, in this order.
     bool empty() const {
@@ -247,7 +260,7 @@ class FunctionCompiler : public NullSink {
   int32_t SlotOfLocal(uint32_t local) {
     int32_t& slot = locals_[local].slot;
     if (slot == 0) {
-      slot = NewSlot();
+      slot = NewSlot(locals_[local].kind);
     }
     return slot;
   }
@@ -264,8 +277,10 @@ class FunctionCompiler : public NullSink {
   Reg Hint(Kind kind, uint32_t next_offset, Value* a = nullptr, Value* b = nullptr);
 
   // --- value_state.cc: frame.
-  int32_t NewSlot();
-  int32_t SlotOfEntry(uint32_t height);
+  // 8 bytes, or 16 that are aligned for a vector.
+  int32_t NewSlot(Kind kind);
+  // Of the entry at `height` while it is of this kind: vectors have slots of their own.
+  int32_t SlotOfEntry(uint32_t height, Kind kind);
 
   // --- value_state.cc: operand stack.
   uint32_t height() const { return static_cast<uint32_t>(stack_.size()); }
@@ -290,6 +305,12 @@ class FunctionCompiler : public NullSink {
            (value.where == EntryKind::kSlot || value.is_last || !HasFree(RegsOf(value.kind)));
   }
   Mem MemOf(const Value& value) const { return Mem::Frame(value.disp); }
+  // A constant in a slot, by way of a scratch register. Keeps the flags.
+  void StoreConstant(Kind kind, const Mem& slot, uint64_t bits) {
+    const Reg scratch = kind == Kind::kV128 ? kScratchXmm : kScratch;
+    asm_.LoadConstant(kind == Kind::kV128 ? kind : Kind::kI64, scratch, bits);
+    asm_.StoreSlot(kind, slot, scratch);
+  }
   // Everything above flushed_ that is not a constant goes to its slot.
   void FlushStack();
   // Before a call: entries and dirty locals to their slots, registers but those in `kept` empty.
@@ -330,6 +351,7 @@ class FunctionCompiler : public NullSink {
   void FinishPrologue();
   void ZeroLocals(const FuncType& type);
   void MoveArguments(std::span<const Value> values, std::span<const ValType> types);
+  void StoreOverflow(uint32_t index, const Value& value);
   void PushResults(const FuncType& type);
   void PopArguments(size_t count);
   void CallSite() { asm_.Site(offset_ - body_offset_, TrapCode::kNone); }
@@ -414,7 +436,9 @@ class FunctionCompiler : public NullSink {
   void EmitCtz(bool wide, Reg dst, Reg src);
   void EmitPopcnt(bool wide, Reg dst, Reg src);
   // Flags are set; the result is an i32 0 or 1.
-  void PushCondition(Cond cond);
+  void PushCondition(Cond cond) { PushCondition(cond, offset_ + 1); }
+  // The next instruction is at `next_offset` in the module.
+  void PushCondition(Cond cond, uint32_t next_offset);
   void FloatBinary(Opcode op, Kind kind);
   void FloatArithmetic(const Assembler::FloatOp& op, Kind kind);
   void FloatOperand(const Assembler::FloatOp& op, Kind kind, Reg dst, Reg a, Value& b);
@@ -430,6 +454,77 @@ class FunctionCompiler : public NullSink {
   void IntegerToFloat(Kind to, Reg dst, Reg src, bool wide);
   void EmitSlowTruncate(SlowPath& path);
   void EmitSlowConvert(SlowPath& path);
+
+  // --- emit_vector*.cc
+  // Behind an instruction with prefix 0xfd and `immediates` bytes that are no LEB128.
+  uint32_t AfterVector(uint32_t immediates = 0) const { return AfterLeb(offset_ + 1) + immediates; }
+  uint32_t AfterLeb(uint32_t offset) const {
+    while ((ByteAt(offset) & 0x80) != 0) {
+      ++offset;
+    }
+    return offset + 1;
+  }
+  // An instruction of the machine that does a binary one of wasm's.
+  struct VectorBinary {
+    Assembler::FloatOp op;
+    bool swaps = false;  // The machine's first operand is wasm's second.
+    int immediate = -1;  // None.
+    explicit operator bool() const { return op.sse != Inst::kIdNone; }
+  };
+  static VectorBinary SimpleBinary(Opcode op);
+  bool FoldsVectorLoad(uint32_t next_offset) const;
+  // A popped operand in a register, and where the result goes: the same register where nothing
+  // else needs it.
+  struct VectorOperand {
+    Reg src;
+    Reg dst;
+  };
+  VectorOperand PopVector();
+  Reg NewVector() { return AllocFor(Kind::kV128); }
+  void PushVector(Reg reg) { PushReg(Kind::kV128, reg); }
+  // Two popped operands in registers, and a register for the result that is neither, or with
+  // PopVectorsOnce, for a single instruction that reads before it writes, perhaps one of them.
+  struct VectorOperands {
+    Reg a;
+    Reg b;
+    Reg dst;
+  };
+  VectorOperands PopVectors(uint32_t immediates = 0);
+  VectorOperands PopVectorsOnce(uint32_t immediates = 0);
+  Reg ResultOf(Value& a, Value& b, uint32_t immediates);
+  void EmitVectorBinary(const VectorBinary& how);
+  void EmitVectorUnary(const Assembler::FloatOp& op, int immediate = -1);
+  void VectorCompare(Opcode op);
+  void VectorGreater64(Reg dst, Reg a, Reg b);
+  void InvertVector(Reg reg);
+  void VectorNegate(const Assembler::FloatOp& subtract);
+  void VectorShift(Opcode op);
+  void VectorShift8(Opcode op, Value& vector, uint32_t constant_count, Reg count);
+  void LoadShiftCount(Reg count, uint32_t mask, int32_t more);
+  void VectorTest(Opcode op);
+  void VectorMultiply64();
+  void VectorPopcount();
+  void VectorExtend(const Assembler::FloatOp& op, bool is_high);
+  void VectorExtendMultiply(Opcode op);
+  void VectorExtendAdd(Opcode op);
+  void VectorAbs64();
+  void VectorQ15(bool is_relaxed);
+  void VectorSwizzle(bool is_relaxed);
+  void VectorSelect(Opcode op);
+  void VectorDot(bool adds);
+  bool VectorFloat(Opcode op);
+  void VectorMinMax(bool is_min, bool is_f64);
+  void VectorTruncate(Opcode op);
+  void VectorTruncateF32U();
+  void VectorConvert(Opcode op);
+  void VectorMultiplyAdd(bool is_f64, bool negates);
+  void VectorSplat(Opcode op);
+  void ShuffleOne(Value& value, const uint8_t* lanes);
+  bool ShuffleTwo(Reg a, Reg b, Reg dst, const uint8_t* lanes);
+  void LoadVector(Opcode op, const MemArg& memarg);
+  void StoreVector(const MemArg& memarg);
+  void BroadcastLow(uint32_t lane_bytes, Reg reg);
+
   // Whether the next instruction consumes a condition.
   bool NextTakesCondition(uint32_t next_offset) const;
 
@@ -462,6 +557,7 @@ class FunctionCompiler : public NullSink {
   std::vector<Entry> stack_;
   uint32_t flushed_ = 0;  // Entries below are constants or in slots.
   std::vector<int32_t> entry_slots_;
+  std::vector<int32_t> entry_vector_slots_;
   uint32_t slot_count_ = 0;
   bool frame_too_large_ = false;
 

@@ -78,7 +78,7 @@ inline FunctionCompiler::Value FunctionCompiler::View(uint32_t index) {
       break;
     }
     case EntryKind::kSlot:
-      value.disp = SlotOfEntry(index);
+      value.disp = SlotOfEntry(index, entry.kind);
       break;
     case EntryKind::kFlags:
     case EntryKind::kLoad:

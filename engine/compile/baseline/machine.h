@@ -60,7 +60,7 @@ inline constexpr Reg kGeneralParamReg[] = {kRsi, kRdx, kRcx, kR8, kR9};
 inline constexpr Reg kGeneralResultReg[] = {kRax, kRdx};
 
 // What a value is to the machine: references are 64-bit words.
-enum class Kind : uint8_t { kI32, kI64, kF32, kF64 };
+enum class Kind : uint8_t { kI32, kI64, kF32, kF64, kV128 };
 
 constexpr Kind KindOf(ValType type) {
   switch (type) {
@@ -70,17 +70,19 @@ constexpr Kind KindOf(ValType type) {
       return Kind::kF32;
     case ValType::kF64:
       return Kind::kF64;
+    case ValType::kV128:
+      return Kind::kV128;
     case ValType::kI64:
     case ValType::kFuncRef:
     case ValType::kExternRef:
-    case ValType::kV128:
     case ValType::kBottom:
       break;
   }
   return Kind::kI64;
 }
+// What lives in an xmm register.
 constexpr bool IsFloat(Kind kind) {
-  return kind == Kind::kF32 || kind == Kind::kF64;
+  return kind == Kind::kF32 || kind == Kind::kF64 || kind == Kind::kV128;
 }
 constexpr bool IsWide(Kind kind) {
   return kind == Kind::kI64 || kind == Kind::kF64;
@@ -142,12 +144,20 @@ constexpr Cond SwapOperands(Cond cond) {
 // Instruction sets beyond SSE4.1, which is required.
 struct CpuFeatures {
   bool avx = false;
+  bool avx2 = false;
+  bool fma = false;
   bool bmi1 = false;  // tzcnt
   bool bmi2 = false;  // shlx, shrx, sarx, rorx
   bool lzcnt = false;
   bool popcnt = false;
 
   static CpuFeatures Host();
+  // The same without what vectors have beyond SSE4.1.
+  CpuFeatures WithoutAvx() const {
+    CpuFeatures features = *this;
+    features.avx = features.avx2 = features.fma = false;
+    return features;
+  }
 };
 
 }  // namespace wasmd::engine::baseline

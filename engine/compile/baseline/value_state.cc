@@ -85,7 +85,7 @@ void FunctionCompiler::Take(Reg reg) {
 
 void FunctionCompiler::SpillTemp(Reg reg) {
   for (uint32_t i = owner_[reg]; i != kNone; i = stack_[i].next) {
-    asm_.StoreWord(Mem::Frame(SlotOfEntry(i)), reg);
+    asm_.StoreSlot(stack_[i].kind, Mem::Frame(SlotOfEntry(i, stack_[i].kind)), reg);
     stack_[i].where = EntryKind::kSlot;
   }
   Free(reg);
@@ -94,7 +94,7 @@ void FunctionCompiler::SpillTemp(Reg reg) {
 void FunctionCompiler::EvictLocal(Reg reg) {
   const uint32_t local = owner_[reg];
   if ((dirty_ & Bit(reg)) != 0) {
-    asm_.StoreWord(Mem::Frame(SlotOfLocal(local)), reg);
+    asm_.StoreSlot(locals_[local].kind, Mem::Frame(SlotOfLocal(local)), reg);
   }
   locals_[local].reg = kNoReg;
   Free(reg);
@@ -193,22 +193,26 @@ Reg FunctionCompiler::Hint(Kind kind, uint32_t next_offset, Value* a, Value* b) 
 
 // --- Frame.
 
-int32_t FunctionCompiler::NewSlot() {
+int32_t FunctionCompiler::NewSlot(Kind kind) {
   if (slot_count_ >= kMaxSlots) {
     frame_too_large_ = true;
+  } else if (kind == Kind::kV128) {
+    // [rbp - 16] is the first place that is aligned, since rbp is; the odd slot above stays empty.
+    slot_count_ += 2 + (slot_count_ + 1) % 2;
   } else {
     ++slot_count_;
   }
   return -8 - 8 * static_cast<int32_t>(slot_count_);
 }
 
-int32_t FunctionCompiler::SlotOfEntry(uint32_t height) {
-  if (height >= entry_slots_.size()) {
-    entry_slots_.resize(std::max<size_t>(size_t{height} + 1, entry_slots_.size() * 2), 0);
+int32_t FunctionCompiler::SlotOfEntry(uint32_t height, Kind kind) {
+  std::vector<int32_t>& slots = kind == Kind::kV128 ? entry_vector_slots_ : entry_slots_;
+  if (height >= slots.size()) {
+    slots.resize(std::max<size_t>(size_t{height} + 1, slots.size() * 2), 0);
   }
-  int32_t& slot = entry_slots_[height];
+  int32_t& slot = slots[height];
   if (slot == 0) {
-    slot = NewSlot();
+    slot = NewSlot(kind);
   }
   return slot;
 }
@@ -308,12 +312,11 @@ void FunctionCompiler::FlushStack() {
       SpillTemp(entry.reg);
     } else if (entry.where == EntryKind::kLocal) {
       Local& local = locals_[entry.bits];
-      const Mem slot = Mem::Frame(SlotOfEntry(i));
+      const Mem slot = Mem::Frame(SlotOfEntry(i, entry.kind));
       if (local.reg != kNoReg) {
-        asm_.StoreWord(slot, local.reg);
+        asm_.StoreSlot(entry.kind, slot, local.reg);
       } else {
-        asm_.Load(Kind::kI64, kScratch, Mem::Frame(SlotOfLocal(static_cast<uint32_t>(entry.bits))));
-        asm_.StoreWord(slot, kScratch);
+        asm_.CopySlot(entry.kind, slot, Mem::Frame(SlotOfLocal(static_cast<uint32_t>(entry.bits))));
       }
       // Whatever is below on its list is below here too, and done.
       local.head = kNone;

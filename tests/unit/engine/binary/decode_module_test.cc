@@ -266,6 +266,31 @@ TEST(DecodeModuleTest, ConstantExpressions) {
   EXPECT_THAT(global({0xd2, 0x00, 0x0b}), StartsWith(Invalid("unknown function 0")));
 }
 
+TEST(DecodeModuleTest, VectorConstants) {
+  const auto global = [](const Bytes& expr, uint8_t type = 0x7b) {
+    return DecodeModule(AsBytes(WasmModule({Section(6, Vec({Concat({{type, 0x00}, expr})}))})));
+  };
+  Bytes bytes;
+  for (uint8_t i = 1; i <= 16; ++i) {
+    bytes.push_back(i);
+  }
+  const absl::StatusOr<Module> module = global(Concat({{0xfd, 0x0c}, bytes, {0x0b}}));
+  ASSERT_TRUE(module.ok()) << module.status();
+  EXPECT_EQ(module->globals[0].init.type, ValType::kV128);
+  EXPECT_EQ(module->globals[0].init.bits, 0x0807'0605'0403'0201u);
+  EXPECT_EQ(module->globals[0].init.hi, 0x100f'0e0d'0c0b'0a09u);
+  EXPECT_TRUE(global(Concat({{0xfd, 0x8c, 0x00}, bytes, {0x0b}})).ok()) << "a longer LEB128";
+  EXPECT_THAT(std::string(global(Concat({{0xfd, 0x0c}, bytes, {0x0b}}), kI32).status().message()),
+              HasSubstr("type mismatch: expected i32, found v128"));
+  EXPECT_THAT(std::string(global({0xfd, 0x0c, 0x01, 0x0b}).status().message()),
+              HasSubstr("unexpected end"));
+  EXPECT_THAT(std::string(global({0xfd, 0x4d, 0x0b}).status().message()),
+              HasSubstr("constant expression required"))
+      << "v128.not";
+  EXPECT_THAT(std::string(global({0xfd, 0x9a, 0x01, 0x0b}).status().message()),
+              HasSubstr("illegal opcode fd 9a"));
+}
+
 TEST(DecodeModuleTest, ElementSegments) {
   const auto elem = [](const Bytes& segment) {
     return Decode(WasmModule({Section(1, Vec({NoType()})), Section(3, Vec({Leb(0)})),
@@ -342,9 +367,6 @@ TEST_P(UnsupportedFeatureTest, IsNamed) {
 INSTANTIATE_TEST_SUITE_P(
     All, UnsupportedFeatureTest,
     testing::ValuesIn(std::vector<UnsupportedCase>{
-        {"simd", "v128", WasmModule({Section(1, Vec({FuncTypeBytes({0x7b}, {})}))})},
-        {"simd", "v128_const",
-         WasmModule({Section(6, Vec({Concat({{kI32, 0x00, 0xfd, 0x0c}, Bytes(17, 0x0b)})}))})},
         {"threads", "shared_memory", WasmModule({Section(5, Vec({{0x03, 0x00, 0x00}}))})},
         {"exception-handling", "tag_section", WasmModule({Section(13, Vec({}))})},
         {"exception-handling", "exnref",
@@ -387,6 +409,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<SwitchedOffCase>{
         {"two_memories", Feature::kMultiMemory,
          WasmModule({Section(5, Vec({{0x00, 0x00}, {0x00, 0x00}}))})},
+        {"v128", Feature::kSimd, WasmModule({Section(1, Vec({FuncTypeBytes({0x7b}, {})}))})},
         {"memory64", Feature::kMemory64, WasmModule({Section(5, Vec({{0x04, 0x00}}))})},
         {"table64", Feature::kMemory64, WasmModule({Section(4, Vec({{0x70, 0x05, 0x00, 0x00}}))})},
         {"page_size", Feature::kCustomPageSizes,

@@ -255,15 +255,18 @@ CallResult TrapsWith(TrapCode trap) {
   return {trap, {}, 0};
 }
 
-CodeHarness::CodeHarness(std::string_view wat, const baseline::CpuFeatures& features)
+CodeHarness::CodeHarness(std::string_view wat, const baseline::CpuFeatures& features,
+                         const CompilerOptions& options)
     : bytes_(Wat(wat)) {
-  Load(features);
+  Load(features, options);
 }
-CodeHarness::CodeHarness(const Bytes& wasm, const baseline::CpuFeatures& features) : bytes_(wasm) {
-  Load(features);
+CodeHarness::CodeHarness(const Bytes& wasm, const baseline::CpuFeatures& features,
+                         const CompilerOptions& options)
+    : bytes_(wasm) {
+  Load(features, options);
 }
 
-void CodeHarness::Load(const baseline::CpuFeatures& features) {
+void CodeHarness::Load(const baseline::CpuFeatures& features, const CompilerOptions& options) {
   InstallHandler();
   auto module = DecodeModule(AsBytes(bytes_));
   WASMD_CHECK(module.ok(), module.status().ToString().c_str());
@@ -272,7 +275,7 @@ void CodeHarness::Load(const baseline::CpuFeatures& features) {
   const size_t count = module_->funcs.size();
   compiled_.resize(count);
   code_offsets_.resize(count);
-  baseline::FunctionCompiler compiler(*module_, *layout_);
+  baseline::FunctionCompiler compiler(*module_, *layout_, options);
   compiler.set_features(features);
   WalkerScratch scratch;
   size_t total = 0;

@@ -57,9 +57,11 @@ class CodeHarness {
   // Aborts where the text does not parse or a function does not compile. A module without a memory
   // has none.
   explicit CodeHarness(std::string_view wat,
-                       const baseline::CpuFeatures& features = baseline::CpuFeatures::Host());
+                       const baseline::CpuFeatures& features = baseline::CpuFeatures::Host(),
+                       const CompilerOptions& options = {});
   explicit CodeHarness(const Bytes& wasm,
-                       const baseline::CpuFeatures& features = baseline::CpuFeatures::Host());
+                       const baseline::CpuFeatures& features = baseline::CpuFeatures::Host(),
+                       const CompilerOptions& options = {});
   ~CodeHarness();
   CodeHarness(const CodeHarness&) = delete;
   CodeHarness& operator=(const CodeHarness&) = delete;
@@ -81,7 +83,7 @@ class CodeHarness {
 
  private:
   friend struct HarnessBuiltins;
-  void Load(const baseline::CpuFeatures& features);
+  void Load(const baseline::CpuFeatures& features, const CompilerOptions& options);
 
   Bytes bytes_;
   std::unique_ptr<Module> module_;

@@ -243,8 +243,9 @@ class RandomProgram::Generator {
     static const auto& infos = *new std::vector<OpcodeInfo>([] {
       std::vector<OpcodeInfo> found;
       for (const OpcodeInfo& info : kOpcodes) {
+        const bool is_vector = static_cast<uint32_t>(info.op) >> 16 == 0xfd;
         if (info.immediate == Immediate::kNone && info.sig.size() >= 3 && info.sig[0] != ':' &&
-            info.sig.back() != ':') {
+            info.sig.back() != ':' && !is_vector) {
           found.push_back(info);
         }
       }

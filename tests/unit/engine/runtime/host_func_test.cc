@@ -20,20 +20,22 @@ TestInstanceOptions With(std::string_view name, FuncType type, HostCallback call
 }
 
 TEST_P(HostFuncTest, ManyParamsAndResultsOfMixedTypes) {
-  const ValType types[] = {ValType::kF32, ValType::kI64, ValType::kI32, ValType::kExternRef,
-                           ValType::kF64};
+  const ValType types[] = {ValType::kF32,       ValType::kI64, ValType::kI32,
+                           ValType::kExternRef, ValType::kF64, ValType::kV128};
   for (const size_t count : {0u, 1u, 3u, 6u, 9u, 14u, 25u, 333u}) {
     FuncType type;
     std::string params;
     std::string gets;
     std::vector<Value> args;
     for (size_t i = 0; i < count; ++i) {
-      type.params.push_back(types[i % 5]);
-      params += " " + std::string(ToString(types[i % 5]));
+      const ValType param = types[i % std::size(types)];
+      type.params.push_back(param);
+      params += " " + std::string(ToString(param));
       gets += " local.get " + std::to_string(i);
       const uint64_t bits = 0x7654'3210'0000'0001 * (i + 1);
-      const bool narrow = types[i % 5] == ValType::kI32 || types[i % 5] == ValType::kF32;
-      args.push_back({types[i % 5], narrow ? bits & 0xffff'ffff : bits});
+      const bool narrow = param == ValType::kI32 || param == ValType::kF32;
+      args.push_back(
+          {param, narrow ? bits & 0xffff'ffff : bits, param == ValType::kV128 ? ~bits : 0});
     }
     type.results = std::vector<ValType>(type.params.rbegin(), type.params.rend());
     std::string results;

@@ -68,6 +68,33 @@ TEST(DisassemblerTest, Immediates) {
   }
 }
 
+TEST(DisassemblerTest, Vectors) {
+  const Bytes bytes = Wat(R"((module
+    (memory 1)
+    (func (param i32)
+      (drop (v128.const i32x4 1 -1 0 0x3f800000))
+      (v128.store offset=4 (local.get 0) (v128.load8x8_s (local.get 0)))
+      (v128.store16_lane align=1 5 (local.get 0) (i64x2.splat (i64.const 1)))
+      (drop (f64x2.extract_lane 1 (f32x4.replace_lane 3
+        (v128.load64_lane offset=16 1 (local.get 0) (v128.load (local.get 0)))
+        (f32.const 1))))
+      (drop (i8x16.shuffle 0 1 2 3 16 17 18 19 8 9 10 11 31 30 29 28
+        (v128.load32_zero (local.get 0))
+        (f32x4.add (v128.load (local.get 0)) (v128.load (local.get 0))))))))");
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok()) << module.status();
+  const absl::StatusOr<std::string> text = DisassembleFunction(*module, 0);
+  ASSERT_TRUE(text.ok()) << text.status();
+  for (const char* line :
+       {"    v128.const i32x4 0x00000001 0xffffffff 0x00000000 0x3f800000\n",
+        "    v128.load8x8_s align=8\n", "    v128.store offset=4 align=16\n",
+        "    v128.store16_lane align=1 5\n", "    v128.load64_lane offset=16 align=8 1\n",
+        "    f32x4.replace_lane 3\n", "    f64x2.extract_lane 1\n", "    f32x4.add\n",
+        "    i8x16.shuffle 0 1 2 3 16 17 18 19 8 9 10 11 31 30 29 28\n"}) {
+    EXPECT_NE(text->find(line), std::string::npos) << line << *text;
+  }
+}
+
 TEST(DisassemblerTest, EverySample) {
   for (const SampleModule& sample : SampleModules()) {
     const absl::StatusOr<Module> module = DecodeModule(AsBytes(sample.bytes));

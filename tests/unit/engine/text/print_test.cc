@@ -50,6 +50,12 @@ TEST(PrintTest, References) {
   EXPECT_EQ(PrintValue(ValType::kExternRef, 0x2a), "ref:0x2a");
 }
 
+TEST(PrintTest, Vectors) {
+  EXPECT_EQ(PrintV128({0xffff'ffff'0000'0001, 0x3f80'0000'0000'0000}),
+            "i32x4 0x00000001 0xffffffff 0x00000000 0x3f800000");
+  EXPECT_EQ(PrintValue(ValType::kV128, 7, 8), "i32x4 0x00000007 0x00000000 0x00000008 0x00000000");
+}
+
 TEST(PrintTest, Types) {
   EXPECT_EQ(Print(FuncType{}), "(func)");
   EXPECT_EQ(Print(FuncType{{ValType::kI32, ValType::kF64}, {ValType::kExternRef}}),

@@ -1,8 +1,8 @@
 // Every row of the opcode table reaches the walker: accepted with the operands that its signature
 // says, refused with any other, told to the sink under its own opcode.
-#include <cctype>
 #include <cstddef>
 #include <cstdint>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +41,14 @@ class RecordingSink : public NullSink {
   void OnConst(ValType type, uint64_t /*bits*/) { told.push_back({opcodes.back(), {type}}); }
   void OnUnary(Opcode op, ValType from, ValType to) { told.push_back({op, {from, to}}); }
   void OnBinary(Opcode op, ValType from, ValType to) { told.push_back({op, {from, from, to}}); }
+  void OnVector(Opcode op) { told.push_back({op, {}}); }
+  void OnVectorLane(Opcode op, uint8_t /*lane*/) { told.push_back({op, {}}); }
+  void OnLoadLane(Opcode op, const MemArg& /*memarg*/, uint8_t /*lane*/) {
+    told.push_back({op, {}});
+  }
+  void OnStoreLane(Opcode op, const MemArg& /*memarg*/, uint8_t /*lane*/) {
+    told.push_back({op, {}});
+  }
   void OnLoad(Opcode op, ValType type, const MemArg& /*memarg*/) {
     told.push_back({op, {ValType::kI32, type}});
   }
@@ -84,6 +92,13 @@ Bytes EncodeImmediates(Immediate immediate) {
     case Immediate::kTableInit:
     case Immediate::kTableCopy:
       return {0x00, 0x00};
+    case Immediate::kLane:
+      return {0x01};
+    case Immediate::kMemArgLane:
+      return {0x00, 0x00, 0x01};
+    case Immediate::kV128:
+    case Immediate::kLanes:
+      return Bytes(16, 0x1f);
     case Immediate::kSelectTypes:
       return {0x01, 0x7f};
     case Immediate::kF32:
@@ -141,6 +156,8 @@ Bytes Operand(char letter) {
       return Concat({{0x43}, Bytes(4, 0)});
     case 'd':
       return Concat({{0x44}, Bytes(8, 0)});
+    case 'v':
+      return Concat({{0xfd, 0x0c}, Bytes(16, 0)});
     default:
       return {0x41, 0x00};
   }
@@ -198,7 +215,7 @@ TEST(EveryOpcodeTest, TakesTheOperandsOfItsSignature) {
           << info.text << "'s result";
     }
   }
-  EXPECT_GT(count, 150);
+  EXPECT_GT(count, 400);
 }
 
 ValType TypeOf(char letter) {
@@ -209,6 +226,8 @@ ValType TypeOf(char letter) {
       return ValType::kF32;
     case 'd':
       return ValType::kF64;
+    case 'v':
+      return ValType::kV128;
     default:
       return ValType::kI32;
   }
@@ -217,9 +236,13 @@ ValType TypeOf(char letter) {
 TEST(EveryOpcodeTest, SinkIsToldTheTypes) {
   for (const OpcodeInfo& info : kOpcodes) {
     const bool is_numeric = info.immediate == Immediate::kNone && !info.sig.empty();
-    if (!is_numeric && info.immediate != Immediate::kMemArg) {
+    const bool has_lane =
+        info.immediate == Immediate::kLane || info.immediate == Immediate::kMemArgLane;
+    if (!is_numeric && !has_lane && info.immediate != Immediate::kMemArg) {
       continue;
     }
+    // Of vectors' operands the table tells, but for plain loads and stores.
+    const bool is_vector = static_cast<uint32_t>(info.op) >> 16 == 0xfd;
     const auto [params, results] = SplitSignature(info.sig);
     RecordingSink sink;
     ASSERT_EQ(Walk(Concat({Operands(params),
@@ -231,8 +254,10 @@ TEST(EveryOpcodeTest, SinkIsToldTheTypes) {
               "")
         << info.text;
     std::vector<ValType> expected;
-    for (const char letter : params + results) {
-      expected.push_back(TypeOf(letter));
+    if (!is_vector || info.immediate == Immediate::kMemArg) {
+      for (const char letter : params + results) {
+        expected.push_back(TypeOf(letter));
+      }
     }
     ASSERT_FALSE(sink.told.empty());
     EXPECT_EQ(sink.told.back().op, info.op);
@@ -243,22 +268,26 @@ TEST(EveryOpcodeTest, SinkIsToldTheTypes) {
 // The widest alignment that each access takes is its width, which its name says.
 TEST(EveryOpcodeTest, NaturalAlignment) {
   for (const OpcodeInfo& info : kOpcodes) {
-    if (info.immediate != Immediate::kMemArg) {
+    const bool has_lane = info.immediate == Immediate::kMemArgLane;
+    if (info.immediate != Immediate::kMemArg && !has_lane) {
       continue;
     }
-    std::string digits;
-    for (const char c : info.text.substr(info.text.find('.'))) {
-      if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
-        digits += c;
-      }
-    }
-    const int bits = std::stoi(digits.empty() ? std::string(info.text.substr(1, 2)) : digits);
+    // "i32.load8_s", "v128.load8x8_s", "v128.load", "f64.store"
+    const std::string name(info.text);
+    const std::regex widths(R"((?:[if]|v1)(\d\d)\.(?:load|store)(\d*)(?:x(\d))?.*)");
+    std::smatch match;
+    ASSERT_TRUE(std::regex_match(name, match, widths)) << name;
+    int bits = match[2].length() != 0  ? std::stoi(match[2])
+               : name.starts_with('v') ? 128
+                                       : std::stoi(match[1]);
+    bits *= match[3].length() != 0 ? std::stoi(match[3]) : 1;
     const auto [params, results] = SplitSignature(info.sig);
     for (uint8_t align = 0; align < 6; ++align) {
       RecordingSink sink;
       const std::string error = Walk(Concat({Operands(params),
                                              Encode(info.op),
                                              {align, 0x00},
+                                             Bytes(has_lane ? 1 : 0, 0x00),
                                              Bytes(results.size(), 0x1a),
                                              {0x0b}}),
                                      sink);
@@ -267,6 +296,37 @@ TEST(EveryOpcodeTest, NaturalAlignment) {
       } else {
         EXPECT_THAT(error, HasSubstr("alignment must not be larger than natural"))
             << info.text << " align " << int{align};
+      }
+    }
+  }
+}
+
+// Each lane that there is, and no other.
+TEST(EveryOpcodeTest, LaneIndices) {
+  for (const OpcodeInfo& info : kOpcodes) {
+    const bool has_memarg = info.immediate == Immediate::kMemArgLane;
+    if (!has_memarg && info.immediate != Immediate::kLane && info.immediate != Immediate::kLanes) {
+      continue;
+    }
+    // "i16x8.extract_lane_s" has 8, "v128.load16_lane" 128 / 16; i8x16.shuffle takes 32.
+    const std::string name(info.text);
+    const int lanes = info.immediate == Immediate::kLanes ? 32
+                      : has_memarg
+                          ? 128 / std::stoi(name.substr(name.find_first_of("0123456789", 4)))
+                          : std::stoi(name.substr(name.find('x') + 1));
+    const auto [params, results] = SplitSignature(info.sig);
+    for (int lane = 0; lane < 256; ++lane) {
+      Bytes immediates(has_memarg ? 2 : info.immediate == Immediate::kLanes ? 15 : 0, 0x00);
+      immediates.push_back(static_cast<uint8_t>(lane));
+      RecordingSink sink;
+      const std::string error = Walk(
+          Concat(
+              {Operands(params), Encode(info.op), immediates, Bytes(results.size(), 0x1a), {0x0b}}),
+          sink);
+      if (lane < lanes) {
+        EXPECT_EQ(error, "") << name << " lane " << lane;
+      } else {
+        EXPECT_THAT(error, HasSubstr("invalid lane index")) << name << " lane " << lane;
       }
     }
   }

@@ -219,10 +219,14 @@ INSTANTIATE_TEST_SUITE_P(
         {"br_table_count",
          {0x0e, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00},
          "RESOURCE_EXHAUSTED: too many targets of br_table: 4294967295"},
-        {"simd", {0xfd, 0x0c, 0x0b}, "UNIMPLEMENTED: opcode fd 0c needs the feature simd,"},
-        {"relaxed_simd",
-         {0xfd, 0x80, 0x02, 0x0b},
-         "UNIMPLEMENTED: opcode fd 100 needs the feature relaxed-simd,"},
+        {"vector_constant_cut_short", {0xfd, 0x0c, 0x0b}, "INVALID_ARGUMENT: unexpected end"},
+        {"shuffle_cut_short", {0xfd, 0x0d, 0x00, 0x0b}, "INVALID_ARGUMENT: unexpected end"},
+        {"no_such_vector_instruction",
+         {0xfd, 0x9a, 0x01, 0x0b},
+         "INVALID_ARGUMENT: illegal opcode fd 9a"},
+        {"beyond_the_vector_instructions",
+         {0xfd, 0x94, 0x02, 0x0b},
+         "INVALID_ARGUMENT: illegal opcode fd 114"},
         {"threads", {0xfe, 0x00, 0x0b}, "UNIMPLEMENTED: opcode fe 00 needs the feature threads,"},
         {"gc", {0xfb, 0x00, 0x0b}, "UNIMPLEMENTED: opcode fb 00 needs the feature gc,"},
         {"tail_call", {0x12, 0x00, 0x0b}, "UNIMPLEMENTED: opcode 12 needs the feature tail-call,"},
@@ -235,9 +239,10 @@ INSTANTIATE_TEST_SUITE_P(
         {"call_ref",
          {0x14, 0x00, 0x0b},
          "UNIMPLEMENTED: opcode 14 needs the feature function-references,"},
-        {"v128_block",
-         {0x02, 0x7b, 0x0b, 0x0b},
-         "UNIMPLEMENTED: type 0x7b needs the feature simd,"},
+        {"v128_block", {0x02, 0x7b, 0x0b, 0x0b}, "INVALID_ARGUMENT: type mismatch: expected v128"},
+        {"anyref_block",
+         {0x02, 0x6e, 0x0b, 0x0b},
+         "UNIMPLEMENTED: type 0x6e needs the feature gc,"},
         {"memory_index", {0x3f, 0x01, 0x1a, 0x0b}, "INVALID_ARGUMENT: unknown memory 1"},
         {"memory_index_in_memarg",
          {0x41, 0x00, 0x28, 0x42, 0x01, 0x00, 0x1a, 0x0b},
@@ -264,6 +269,10 @@ TEST(FunctionWalkerTest, SwitchedOffFeatures) {
   check(Feature::kWideArithmetic, {0x42, 0x00, 0x42, 0x00, 0xfc, 0x16, 0x1a, 0x1a, 0x0b},
         "i64.mul_wide_u");
   check(Feature::kSignExtension, {0x41, 0x00, 0xc0, 0x1a, 0x0b}, "i32.extend8_s");
+  check(Feature::kSimd, {0x41, 0x00, 0xfd, 0x0f, 0x1a, 0x0b}, "i8x16.splat");
+  check(Feature::kRelaxedSimd, {0x41, 0x00, 0xfd, 0x0f, 0xfd, 0x81, 0x02, 0x1a, 0x0b},
+        "i32x4.relaxed_trunc_f32x4_s");
+  check(Feature::kSimd, {0x02, 0x7b, 0x00, 0x0b, 0x1a, 0x0b}, "type 0x7b");
   check(Feature::kMultiMemory, {0x41, 0x00, 0x28, 0x42, 0x00, 0x00, 0x1a, 0x0b},
         "a memory index in a memory access");
   EXPECT_EQ(validate({0x3f, 0x80, 0x00, 0x1a, 0x0b}, {}), "OK");
@@ -336,7 +345,8 @@ TEST(FunctionWalkerTest, Locals) {
               StartsWith("RESOURCE_EXHAUSTED: too many locals: 50001, the limit is 50000"));
   EXPECT_THAT(with({Concat({Leb(0xffff'ffff), {kI64}})}), StartsWith(Invalid("too many locals")));
   EXPECT_THAT(with({Concat({Leb(1), {0x01}})}), StartsWith(Invalid("malformed value type 0x01")));
-  EXPECT_THAT(with({Concat({Leb(1), {0x7b}})}), StartsWith("UNIMPLEMENTED: type 0x7b"));
+  EXPECT_EQ(with({Concat({Leb(1), {0x7b}})}), "OK");
+  EXPECT_THAT(with({Concat({Leb(1), {0x6e}})}), StartsWith("UNIMPLEMENTED: type 0x6e"));
   EXPECT_THAT(Validate(OneFunction({}, {}, {}, {{0x01}})), StartsWith(Invalid("unexpected end")));
 }
 

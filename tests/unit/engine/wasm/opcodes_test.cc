@@ -47,7 +47,7 @@ TEST(OpcodesTest, EveryFeatureInTheTableIsSupported) {
   for (const OpcodeInfo& info : kOpcodes) {
     EXPECT_TRUE(IsSupported(info.feature)) << info.text << " needs " << ToString(info.feature);
   }
-  EXPECT_FALSE(IsSupported(Feature::kSimd));
+  EXPECT_FALSE(IsSupported(Feature::kGc));
   EXPECT_EQ(ToString(Feature::kSimd), "simd");
 }
 
