@@ -24,8 +24,6 @@
 namespace wasmd::engine {
 namespace {
 
-using Address = unsigned __int128;
-
 constexpr uint64_t kCanaryBytes = uint64_t{1} << 16;
 constexpr auto kCanary = std::byte{0xc5};
 
@@ -278,11 +276,12 @@ class Model {
 
   // nullopt: it traps, and has changed nothing. Else a load's result, as an i64.
   std::optional<uint64_t> Do(const Access& access, uint64_t value) {
-    const Address address = Address{access.index} + access.offset;
-    if (address + access.op.bytes > bytes_.size()) {
+    uint64_t address = 0;
+    if (__builtin_add_overflow(access.index, access.offset, &address) || address > bytes_.size() ||
+        access.op.bytes > bytes_.size() - address) {
       return std::nullopt;
     }
-    std::byte* const at = bytes_.data() + static_cast<uint64_t>(address);
+    std::byte* const at = bytes_.data() + address;
     if (access.op.is_store) {
       std::memcpy(at, &value, access.op.bytes);
       return 0;

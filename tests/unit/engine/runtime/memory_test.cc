@@ -1,10 +1,17 @@
 // Linear memory: its edges, growing, limits, the embedder's view, bulk instructions.
+#include <sys/resource.h>
+
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <vector>
 
+#include "engine/base/check.h"
+#include "engine/platform/virtual_memory.h"
 #include "engine/runtime/linear_memory.h"
 #include "tests/support/test_instance.h"
+#include "tests/support/wat.h"
 
 namespace wasmd::engine {
 namespace {
@@ -186,6 +193,45 @@ TEST(LinearMemoryTest, TypesAndMaxima) {
   EXPECT_EQ(quota.used(), 0);
   EXPECT_FALSE(LinearMemory::Create({{kMaxMemory32Pages + 1, {}}}, slots, quota).ok());
   EXPECT_EQ(quota.used(), 0);
+}
+
+// Address space that the process may still take.
+void LimitAddressSpace(uint64_t more_bytes) {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlimit limit{pages * OsPageBytes() + more_bytes, RLIM_INFINITY};
+  WASMD_CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+// Exits with 0 if a memory works to its ends, and grows as far as the address space does.
+[[noreturn]] void RunInSmallAddressSpace() {
+  TestEngine();  // Makes the code arena, which needs more.
+  LimitAddressSpace(uint64_t{1} << 30);
+  const auto engine = Engine::Create({});
+  WASMD_CHECK(engine.ok() && (*engine)->bounds_checks() == BoundsChecks::kExplicit);
+  const Bytes wasm = Wat(kPeek);
+  const auto bytes = AsBytes(wasm);
+  const auto module = (*engine)->Load(std::vector<std::byte>(bytes.begin(), bytes.end()), {});
+  WASMD_CHECK(module.ok());
+  Store store((*engine)->runtime());
+  const auto made = Linker().Instantiate(store, *module);
+  WASMD_CHECK(made.ok() && made->outcome.ok());
+  const auto call = [&](std::string_view name, uint32_t arg) {
+    std::array<Value, 1> results;
+    const auto outcome = made->instance->Func(name)->Call(std::array{Value::I32(arg)}, results);
+    WASMD_CHECK(outcome.ok());
+    return outcome->ok() ? static_cast<int64_t>(results[0].bits) : int64_t{-1};
+  };
+  WASMD_CHECK(call("peek", 65'535) == 0 && call("peek", 65'536) == -1);
+  WASMD_CHECK(call("grow", 1'000) == 1 && call("peek", 1'001 * 65'536 - 1) == 0);
+  WASMD_CHECK(call("peek", 1'001 * 65'536) == -1 && call("peek_far", 0xffff'ffff) == -1);
+  WASMD_CHECK(call("grow", 32'768) == UINT32_MAX, "there is no room for 2 GiB");
+  std::exit(0);
+}
+
+TEST(MemoryDeathTest, WithoutReservationsCodeChecks) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(RunInSmallAddressSpace(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
