@@ -18,7 +18,7 @@ namespace wasmd::engine {
   FEATURE(ReferenceTypes, "reference-types", true)               \
   FEATURE(Simd, "simd", false)                                   \
   FEATURE(RelaxedSimd, "relaxed-simd", false)                    \
-  FEATURE(TailCall, "tail-call", false)                          \
+  FEATURE(TailCall, "tail-call", true)                           \
   FEATURE(ExtendedConst, "extended-const", false)                \
   FEATURE(MultiMemory, "multi-memory", false)                    \
   FEATURE(Memory64, "memory64", false)                           \
