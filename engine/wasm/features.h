@@ -22,7 +22,7 @@ namespace wasmd::engine {
   FEATURE(ExtendedConst, "extended-const", false)                \
   FEATURE(MultiMemory, "multi-memory", false)                    \
   FEATURE(Memory64, "memory64", false)                           \
-  FEATURE(Exceptions, "exception-handling", false)               \
+  FEATURE(Exceptions, "exception-handling", true)                \
   FEATURE(LegacyExceptions, "legacy-exceptions", false)          \
   FEATURE(FunctionReferences, "function-references", false)      \
   FEATURE(Gc, "gc", false)                                       \
