@@ -61,6 +61,7 @@ struct WalkerScratch {
   std::vector<ValType> locals;  // All of them, or the first ones.
   std::vector<LocalRun> local_runs;
   std::vector<uint32_t> targets;
+  std::vector<CatchClause> clauses;
 };
 
 namespace walker_internal {
@@ -207,6 +208,10 @@ class FunctionWalkerBase {
   bool ReadDataIndex(uint32_t& index);
   // Into scratch_.targets.
   bool ReadTargets(uint32_t& default_depth);
+  bool ReadTagIndex(uint32_t& index);
+  // Into scratch_.clauses, each checked against its label. The block's parameters have been popped.
+  // Spec: valid-catch
+  bool ReadClauses();
   // Depth of a label.
   [[gnu::always_inline]] bool ReadLabel(uint32_t& depth) {
     if (!ReadU32(depth)) {
@@ -669,6 +674,33 @@ class FunctionWalker : public FunctionWalkerBase {
     }
     Show<Opcode::kIf>([&] { sink_.OnIf(signature); });
   }
+  void Visit(Op<Opcode::kTryTable> /*op*/) {
+    BlockSignature signature;
+    if (!ReadBlockType(signature) || !PopTypes(signature.params) || !ReadClauses() ||
+        !PushFrame(Kind::kBlock, signature)) {
+      return;
+    }
+    Show<Opcode::kTryTable>([&] { sink_.OnTryTable(signature, scratch_.clauses); });
+  }
+  void Visit(Op<Opcode::kThrow> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadTagIndex(index)) {
+      return;
+    }
+    const FuncType& type = module_.tag_type(index);
+    if (!PopTypes(type.params)) {
+      return;
+    }
+    Show<Opcode::kThrow>([&] { sink_.OnThrow(index, type); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kThrowRef> /*op*/) {
+    if (!Pop(ValType::kExnRef)) {
+      return;
+    }
+    Show<Opcode::kThrowRef>([this] { sink_.OnThrowRef(); });
+    MarkUnreachable();
+  }
   void Visit(Op<Opcode::kElse> /*op*/) {
     ControlFrame& current = scratch_.frames.back();
     if (current.kind != Kind::kIf) {
@@ -757,13 +789,15 @@ class FunctionWalker : public FunctionWalkerBase {
     Show<Opcode::kReturn>([this] { sink_.OnReturn(); });
     MarkUnreachable();
   }
+  [[gnu::always_inline]] bool ReadFunc(uint32_t& index) {
+    if (!ReadU32(index)) {
+      return false;
+    }
+    return index < module_.funcs.size() || FailUnknown("function", index);
+  }
   void Visit(Op<Opcode::kCall> /*op*/) {
     uint32_t index = 0;
-    if (!ReadU32(index)) {
-      return;
-    }
-    if (index >= module_.funcs.size()) {
-      FailUnknown("function", index);
+    if (!ReadFunc(index)) {
       return;
     }
     const FuncType& type = module_.func_type(index);
@@ -772,19 +806,21 @@ class FunctionWalker : public FunctionWalkerBase {
     }
     Show<Opcode::kCall>([&] { sink_.OnCall(index, type); });
   }
+  bool ReadCallIndirect(uint32_t& type_index, uint32_t& table_index, const TableType*& table) {
+    if (!ReadU32(type_index) || !ReadTableIndex(table_index, table)) {
+      return false;
+    }
+    if (type_index >= module_.types.size()) {
+      return FailUnknown("type", type_index);
+    }
+    return table->element == ValType::kFuncRef ||
+           Fail("type mismatch: call_indirect needs a table of funcref");
+  }
   void Visit(Op<Opcode::kCallIndirect> /*op*/) {
     uint32_t type_index = 0;
     uint32_t table_index = 0;
     const TableType* table = nullptr;
-    if (!ReadU32(type_index) || !ReadTableIndex(table_index, table)) {
-      return;
-    }
-    if (type_index >= module_.types.size()) {
-      FailUnknown("type", type_index);
-      return;
-    }
-    if (table->element != ValType::kFuncRef) {
-      Fail("type mismatch: call_indirect needs a table of funcref");
+    if (!ReadCallIndirect(type_index, table_index, table)) {
       return;
     }
     const FuncType& type = module_.types[type_index];
@@ -792,6 +828,38 @@ class FunctionWalker : public FunctionWalkerBase {
       return;
     }
     Show<Opcode::kCallIndirect>([&] { sink_.OnCallIndirect(type_index, table_index, type); });
+  }
+  // Spec: valid-return_call, valid-return_call_indirect
+  bool CheckTailResults(const FuncType& type) {
+    return std::ranges::equal(type.results, scratch_.frames.front().signature.results) ||
+           Fail("type mismatch: a tail call's results are not the function's");
+  }
+  void Visit(Op<Opcode::kReturnCall> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadFunc(index)) {
+      return;
+    }
+    const FuncType& type = module_.func_type(index);
+    if (!CheckTailResults(type) || !PopTypes(type.params)) {
+      return;
+    }
+    Show<Opcode::kReturnCall>([&] { sink_.OnReturnCall(index, type); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kReturnCallIndirect> /*op*/) {
+    uint32_t type_index = 0;
+    uint32_t table_index = 0;
+    const TableType* table = nullptr;
+    if (!ReadCallIndirect(type_index, table_index, table)) {
+      return;
+    }
+    const FuncType& type = module_.types[type_index];
+    if (!CheckTailResults(type) || !Pop(ValType::kI32) || !PopTypes(type.params)) {
+      return;
+    }
+    Show<Opcode::kReturnCallIndirect>(
+        [&] { sink_.OnReturnCallIndirect(type_index, table_index, type); });
+    MarkUnreachable();
   }
 
   // --- Parametric and variable. Spec: valid-instr-parametric, valid-instr-variable
@@ -1098,11 +1166,7 @@ class FunctionWalker : public FunctionWalkerBase {
   }
   void Visit(Op<Opcode::kRefFunc> /*op*/) {
     uint32_t index = 0;
-    if (!ReadU32(index)) {
-      return;
-    }
-    if (index >= module_.funcs.size()) {
-      FailUnknown("function", index);
+    if (!ReadFunc(index)) {
       return;
     }
     if (!module_.funcs[index].is_declared_ref) {

@@ -18,11 +18,11 @@ namespace wasmd::engine {
   FEATURE(ReferenceTypes, "reference-types", true)               \
   FEATURE(Simd, "simd", true)                                    \
   FEATURE(RelaxedSimd, "relaxed-simd", true)                     \
-  FEATURE(TailCall, "tail-call", false)                          \
+  FEATURE(TailCall, "tail-call", true)                           \
   FEATURE(ExtendedConst, "extended-const", true)                 \
   FEATURE(MultiMemory, "multi-memory", true)                     \
   FEATURE(Memory64, "memory64", true)                            \
-  FEATURE(Exceptions, "exception-handling", false)               \
+  FEATURE(Exceptions, "exception-handling", true)                \
   FEATURE(LegacyExceptions, "legacy-exceptions", false)          \
   FEATURE(FunctionReferences, "function-references", false)      \
   FEATURE(Gc, "gc", false)                                       \

@@ -75,6 +75,7 @@ constexpr Kind KindOf(ValType type) {
     case ValType::kI64:
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
     case ValType::kBottom:
       break;
   }
