@@ -22,6 +22,10 @@
 // them, always. Every frame has rbp = its own frame pointer, [rbp] = caller's, [rbp + 8] = return
 // address: the chain is the backtrace.
 //
+// A tail call is `leave`, then kTailJump: the callee finds its caller's caller's frame and return
+// address. Nothing else in generated code begins with that byte: where rbp is the frame of the
+// function at a pc, and where not, can be read from the code (engine/trap/handler_inside.cc).
+//
 // Builtins (builtins.def) are C++ functions by the System V convention: they preserve rbx and
 // r12–r15 too.
 #ifndef WASMD_ENGINE_ABI_CALLING_CONVENTION_H_
@@ -39,6 +43,9 @@ inline constexpr uint32_t kGeneralParamRegs = 5;   // rsi rdx rcx r8 r9
 inline constexpr uint32_t kFloatParamRegs = 8;     // xmm0 … xmm7
 inline constexpr uint32_t kGeneralResultRegs = 2;  // rax rdx
 inline constexpr uint32_t kFloatResultRegs = 2;    // xmm0 xmm1
+
+// `notrack jmp rax`: the prefix means nothing where no branches are tracked.
+inline constexpr uint8_t kTailJump[3] = {0x3e, 0xff, 0xe0};
 
 // Where one argument or result travels.
 struct ValueLocation {

@@ -43,9 +43,6 @@ std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
     case 0x0a:  // throw_ref
     case 0x1f:  // try_table
       return Feature::kExceptions;
-    case 0x12:  // return_call
-    case 0x13:  // return_call_indirect
-      return Feature::kTailCall;
     case 0x14:  // call_ref
     case 0x15:  // return_call_ref
     case 0xd4:  // ref.as_non_null

@@ -67,6 +67,10 @@ class DisassemblySink : public NullSink {
     Add(table_index);
     text_ += PrintSignature(type.params, type.results);
   }
+  void OnReturnCall(uint32_t func_index, const FuncType& type) { OnCall(func_index, type); }
+  void OnReturnCallIndirect(uint32_t type_index, uint32_t table_index, const FuncType& type) {
+    OnCallIndirect(type_index, table_index, type);
+  }
   void OnSelect(ValType type) {
     if (IsRef(type)) {
       text_ += PrintSignature({}, std::span(&type, 1));

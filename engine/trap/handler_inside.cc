@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "engine/abi/calling_convention.h"
 #include "engine/code/code_map.h"
 #include "engine/trap/activation.h"
 #include "engine/trap/signal_context.h"
@@ -43,15 +44,16 @@ WASMD_SIGNAL_CONTEXT void LeaveWasm(ucontext_t* context, TrapCode code, ExitKind
 }
 
 // Makes rbp the frame of the function at the pc, where the function has not done so yet (it begins
-// with `push rbp; mov rbp, rsp`) or no longer has one (it ends with `leave; ret`). Everywhere else
-// rbp is it. The pc is at an instruction's start, so its bytes say which one it is.
+// with `push rbp; mov rbp, rsp`) or no longer has one (it ends with `leave; ret`, or `leave` and
+// kTailJump). Everywhere else rbp is it. The pc is at an instruction's start, so its bytes say
+// which one it is.
 __attribute__((no_sanitize("address"))) WASMD_SIGNAL_CONTEXT void SetUpFrame(ucontext_t* context) {
   constexpr uint8_t kPushRbp = 0x55;
   constexpr uint8_t kMovRbpRsp[] = {0x48, 0x89, 0xe5};
   constexpr uint8_t kRet = 0xc3;
   greg_t* registers = context->uc_mcontext.gregs;
   const auto* pc = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
-  if (*pc == kPushRbp || *pc == kRet) {
+  if (*pc == kPushRbp || *pc == kRet || *pc == kTailJump[0]) {
     registers[REG_RSP] -= 8;
     *reinterpret_cast<uint64_t*>(registers[REG_RSP]) = static_cast<uint64_t>(registers[REG_RBP]);
     registers[REG_RBP] = registers[REG_RSP];

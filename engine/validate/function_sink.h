@@ -17,11 +17,11 @@
 //  - Before each instruction's member, the walker calls OnInstruction(opcode, offset) once;
 //  `offset` is the byte offset in
 //    the module (as in error messages and backtraces).
-//  - Unreachable code is validated but not shown: after OnUnreachable, OnBr, OnBrTable, OnReturn
-//  the next call is the OnElse or
-//    OnEnd that ends the enclosing block. Blocks that begin in unreachable code are not shown at
-//    all, nor are their ends. A sink with kWantsUnreachable = true (the disassembler) sees
-//    everything.
+//  - Unreachable code is validated but not shown: after OnUnreachable, OnBr, OnBrTable, OnReturn,
+//  OnReturnCall, OnReturnCallIndirect
+//    the next call is the OnElse or OnEnd that ends the enclosing block. Blocks that begin in
+//    unreachable code are not shown at all, nor are their ends. A sink with kWantsUnreachable =
+//    true (the disassembler) sees everything.
 //  - Label depths count from the innermost visible block, 0, outwards; the function's own block is
 //  the outermost and a
 //    branch to it returns. They are depths among the blocks that the sink has been shown: since a
@@ -95,6 +95,11 @@ struct NullSink {
   // Pops the i32 element index, then params; pushes results.
   void OnCallIndirect(uint32_t /*type_index*/, uint32_t /*table_index*/, const FuncType& /*type*/) {
   }
+
+  // As OnCall and OnCallIndirect, but the callee's results are the function's: nothing comes after.
+  void OnReturnCall(uint32_t /*func_index*/, const FuncType& /*type*/) {}
+  void OnReturnCallIndirect(uint32_t /*type_index*/, uint32_t /*table_index*/,
+                            const FuncType& /*type*/) {}
 
   // --- Parametric and variable.
   void OnDrop(ValType /*type*/) {}

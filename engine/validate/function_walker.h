@@ -685,13 +685,15 @@ class FunctionWalker : public FunctionWalkerBase {
     Show<Opcode::kReturn>([this] { sink_.OnReturn(); });
     MarkUnreachable();
   }
+  [[gnu::always_inline]] bool ReadFunc(uint32_t& index) {
+    if (!ReadU32(index)) {
+      return false;
+    }
+    return index < module_.funcs.size() || FailUnknown("function", index);
+  }
   void Visit(Op<Opcode::kCall> /*op*/) {
     uint32_t index = 0;
-    if (!ReadU32(index)) {
-      return;
-    }
-    if (index >= module_.funcs.size()) {
-      FailUnknown("function", index);
+    if (!ReadFunc(index)) {
       return;
     }
     const FuncType& type = module_.func_type(index);
@@ -700,19 +702,21 @@ class FunctionWalker : public FunctionWalkerBase {
     }
     Show<Opcode::kCall>([&] { sink_.OnCall(index, type); });
   }
+  bool ReadCallIndirect(uint32_t& type_index, uint32_t& table_index, const TableType*& table) {
+    if (!ReadU32(type_index) || !ReadTableIndex(table_index, table)) {
+      return false;
+    }
+    if (type_index >= module_.types.size()) {
+      return FailUnknown("type", type_index);
+    }
+    return table->element == ValType::kFuncRef ||
+           Fail("type mismatch: call_indirect needs a table of funcref");
+  }
   void Visit(Op<Opcode::kCallIndirect> /*op*/) {
     uint32_t type_index = 0;
     uint32_t table_index = 0;
     const TableType* table = nullptr;
-    if (!ReadU32(type_index) || !ReadTableIndex(table_index, table)) {
-      return;
-    }
-    if (type_index >= module_.types.size()) {
-      FailUnknown("type", type_index);
-      return;
-    }
-    if (table->element != ValType::kFuncRef) {
-      Fail("type mismatch: call_indirect needs a table of funcref");
+    if (!ReadCallIndirect(type_index, table_index, table)) {
       return;
     }
     const FuncType& type = module_.types[type_index];
@@ -720,6 +724,38 @@ class FunctionWalker : public FunctionWalkerBase {
       return;
     }
     Show<Opcode::kCallIndirect>([&] { sink_.OnCallIndirect(type_index, table_index, type); });
+  }
+  // Spec: valid-return_call, valid-return_call_indirect
+  bool CheckTailResults(const FuncType& type) {
+    return std::ranges::equal(type.results, scratch_.frames.front().signature.results) ||
+           Fail("type mismatch: a tail call's results are not the function's");
+  }
+  void Visit(Op<Opcode::kReturnCall> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadFunc(index)) {
+      return;
+    }
+    const FuncType& type = module_.func_type(index);
+    if (!CheckTailResults(type) || !PopTypes(type.params)) {
+      return;
+    }
+    Show<Opcode::kReturnCall>([&] { sink_.OnReturnCall(index, type); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kReturnCallIndirect> /*op*/) {
+    uint32_t type_index = 0;
+    uint32_t table_index = 0;
+    const TableType* table = nullptr;
+    if (!ReadCallIndirect(type_index, table_index, table)) {
+      return;
+    }
+    const FuncType& type = module_.types[type_index];
+    if (!CheckTailResults(type) || !Pop(TableAddress(*table)) || !PopTypes(type.params)) {
+      return;
+    }
+    Show<Opcode::kReturnCallIndirect>(
+        [&] { sink_.OnReturnCallIndirect(type_index, table_index, type); });
+    MarkUnreachable();
   }
 
   // --- Parametric and variable. Spec: valid-instr-parametric, valid-instr-variable
@@ -1026,11 +1062,7 @@ class FunctionWalker : public FunctionWalkerBase {
   }
   void Visit(Op<Opcode::kRefFunc> /*op*/) {
     uint32_t index = 0;
-    if (!ReadU32(index)) {
-      return;
-    }
-    if (index >= module_.funcs.size()) {
-      FailUnknown("function", index);
+    if (!ReadFunc(index)) {
       return;
     }
     if (!module_.funcs[index].is_declared_ref) {

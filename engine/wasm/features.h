@@ -18,7 +18,7 @@ namespace wasmd::engine {
   FEATURE(ReferenceTypes, "reference-types", true)               \
   FEATURE(Simd, "simd", false)                                   \
   FEATURE(RelaxedSimd, "relaxed-simd", false)                    \
-  FEATURE(TailCall, "tail-call", false)                          \
+  FEATURE(TailCall, "tail-call", true)                           \
   FEATURE(ExtendedConst, "extended-const", true)                 \
   FEATURE(MultiMemory, "multi-memory", true)                     \
   FEATURE(Memory64, "memory64", true)                            \

@@ -321,22 +321,30 @@ void FunctionCompiler::PushResults(const FuncType& type) {
   }
 }
 
-void FunctionCompiler::OnCall(uint32_t func_index, const FuncType& type) {
-  PopArguments(type.params.size());
-  const Reg context = locals_[context_local()].reg;
-  FlushForCall(0);
-  MoveArguments(args_, type.params);
+void FunctionCompiler::PlanContext(Reg context) {
   if (context == kNoReg) {
     plan_.loads.push_back({kRdi, Kind::kI64, false, Mem::Frame(-8), 0});
   } else if (context != kRdi) {
     plan_.move_dst |= Bit(kRdi);
     plan_.move_src[kRdi] = context;
   }
+}
+
+void FunctionCompiler::LoadImport(uint32_t func_index) {
+  const auto offset = static_cast<int32_t>(layout_.imported_func(func_index));
+  asm_.Load(Kind::kI64, kRax, Mem::At(kRdi, offset + static_cast<int32_t>(kImportedFuncCode)));
+  asm_.Load(Kind::kI64, kRdi, Mem::At(kRdi, offset + static_cast<int32_t>(kImportedFuncContext)));
+}
+
+void FunctionCompiler::OnCall(uint32_t func_index, const FuncType& type) {
+  PopArguments(type.params.size());
+  const Reg context = locals_[context_local()].reg;
+  FlushForCall(0);
+  MoveArguments(args_, type.params);
+  PlanContext(context);
   EmitPlan();
   if (module_.is_imported_func(func_index)) {
-    const auto offset = static_cast<int32_t>(layout_.imported_func(func_index));
-    asm_.Load(Kind::kI64, kRax, Mem::At(kRdi, offset + static_cast<int32_t>(kImportedFuncCode)));
-    asm_.Load(Kind::kI64, kRdi, Mem::At(kRdi, offset + static_cast<int32_t>(kImportedFuncContext)));
+    LoadImport(func_index);
     asm_.Op(Inst::kIdCall, Assembler::R64(kRax));
   } else {
     asm_.Load(Kind::kI64, kRax, Mem::At(kRdi, kCtxFuncTable));
@@ -348,26 +356,16 @@ void FunctionCompiler::OnCall(uint32_t func_index, const FuncType& type) {
 
 // The index travels in r10 with the arguments; everything else is done when only they and rdi are
 // taken.
-void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
-                                      const FuncType& type) {
-  const Value index = Pop();
-  PopArguments(type.params.size());
-  const Reg context = locals_[context_local()].reg;
-  FlushForCall(0);
-  MoveArguments(args_, type.params);
-  if (context == kNoReg) {
-    plan_.loads.push_back({kRdi, Kind::kI64, false, Mem::Frame(-8), 0});
-  } else if (context != kRdi) {
-    plan_.move_dst |= Bit(kRdi);
-    plan_.move_src[kRdi] = context;
-  }
+void FunctionCompiler::PlanTableIndex(const Value& index) {
   if (!index.is_reg()) {
     plan_.loads.push_back({kR10, index.kind, index.is_const(), Mem::Frame(index.disp), index.bits});
   } else if (index.reg != kR10) {
     plan_.move_dst |= Bit(kR10);
     plan_.move_src[kR10] = index.reg;
   }
-  EmitPlan();
+}
+
+void FunctionCompiler::LoadIndirect(uint32_t type_index, uint32_t table_index) {
   asm_.Load(Kind::kI64, kRax,
             Mem::At(kRdi, static_cast<int32_t>(layout_.table_pointer(table_index))));
   asm_.Op(Inst::kIdCmp, Assembler::R64(kR10), Assembler::M(Mem::At(kRax, kTableElementCount)));
@@ -381,9 +379,60 @@ void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
   asm_.Op(Inst::kIdCmp, Assembler::M(Mem::At(kRax, kFuncRefTypeId)), Assembler::R32(kScratch));
   TrapIf(Cond::kNE, TrapCode::kBadSignature);
   asm_.Load(Kind::kI64, kRdi, Mem::At(kRax, kFuncRefContext));
+}
+
+void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
+                                      const FuncType& type) {
+  const Value index = Pop();
+  PopArguments(type.params.size());
+  const Reg context = locals_[context_local()].reg;
+  FlushForCall(0);
+  MoveArguments(args_, type.params);
+  PlanContext(context);
+  PlanTableIndex(index);
+  EmitPlan();
+  LoadIndirect(type_index, table_index);
   asm_.Op(Inst::kIdCall, Assembler::M(Mem::At(kRax, kFuncRefCode), 8));
   CallSite();
   PushResults(type);
+}
+
+// Tail calls. The arguments are in registers and overflow cells before the frame is left, so the
+// callee finds the caller's return address as if the caller's caller had called it. Nothing is
+// flushed: no value outlives the frame.
+
+void FunctionCompiler::OnReturnCall(uint32_t func_index, const FuncType& type) {
+  PopArguments(type.params.size());
+  MoveArguments(args_, type.params);
+  PlanContext(locals_[context_local()].reg);
+  EmitPlan();
+  if (module_.is_imported_func(func_index)) {
+    LoadImport(func_index);
+  } else {
+    asm_.Load(Kind::kI64, kRax, Mem::At(kRdi, kCtxFuncTable));
+    asm_.Load(Kind::kI64, kRax, Mem::At(kRax, static_cast<int32_t>(func_index * 8)));
+  }
+  LeaveAndJumpToRax();
+}
+
+void FunctionCompiler::OnReturnCallIndirect(uint32_t type_index, uint32_t table_index,
+                                            const FuncType& type) {
+  const Value index = Pop();
+  PopArguments(type.params.size());
+  MoveArguments(args_, type.params);
+  PlanContext(locals_[context_local()].reg);
+  PlanTableIndex(index);
+  EmitPlan();
+  LoadIndirect(type_index, table_index);
+  asm_.Load(Kind::kI64, kRax, Mem::At(kRax, kFuncRefCode));
+  LeaveAndJumpToRax();
+}
+
+// The handler of interrupts knows the jump by its prefix, which nothing else has: the frame is gone
+// there (engine/trap/handler_inside.cc).
+void FunctionCompiler::LeaveAndJumpToRax() {
+  static constexpr uint8_t kLeaveJump[] = {0xc9, kTailJump[0], kTailJump[1], kTailJump[2]};
+  asm_.Bytes(kLeaveJump, sizeof(kLeaveJump));
 }
 
 void FunctionCompiler::EmitReturn() {

@@ -36,6 +36,8 @@ enum class Action : uint8_t {
   kContext2,
   kCall1,
   kCall2,
+  kTailCall1,  // Uses the context too, and nothing comes after.
+  kTailCall2,
 };
 
 constexpr Action ActionOf(const OpcodeInfo& info) {
@@ -70,6 +72,10 @@ constexpr Action ActionOf(const OpcodeInfo& info) {
       return Action::kCall1;
     case Opcode::kMemoryGrow:
       return Action::kCall1;
+    case Opcode::kReturnCall:
+      return Action::kTailCall1;
+    case Opcode::kReturnCallIndirect:
+      return Action::kTailCall2;
     case Opcode::kMemorySize:
       return Action::kContext1;
     default:
@@ -431,6 +437,18 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
         if (is_reachable) {
           Log(local_count_, false);
           NoteCall();
+        }
+        break;
+      // The frame is gone before the callee runs: no call as far as registers and the stack go.
+      case Action::kTailCall2:
+        cursor.SkipLeb();
+        [[fallthrough]];
+      case Action::kTailCall1:
+        cursor.SkipLeb();
+        if (is_reachable) {
+          Log(local_count_, false);
+          events_.push_back({offset, EventKind::kStop, 0});
+          is_reachable = false;
         }
         break;
     }

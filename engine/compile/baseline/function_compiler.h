@@ -87,6 +87,8 @@ class FunctionCompiler : public NullSink {
   void OnReturn();
   void OnCall(uint32_t func_index, const FuncType& type);
   void OnCallIndirect(uint32_t type_index, uint32_t table_index, const FuncType& type);
+  void OnReturnCall(uint32_t func_index, const FuncType& type);
+  void OnReturnCallIndirect(uint32_t type_index, uint32_t table_index, const FuncType& type);
 
   void OnDrop(ValType type);
   void OnSelect(ValType type);
@@ -331,6 +333,14 @@ class FunctionCompiler : public NullSink {
   void ZeroLocals(const FuncType& type);
   void MoveArguments(std::span<const Value> values, std::span<const ValType> types);
   void PushResults(const FuncType& type);
+  // The context to rdi, with the rest of the plan. `context`: the register that had it.
+  void PlanContext(Reg context);
+  void PlanTableIndex(const Value& index);
+  // Code of the function in rax and its context in rdi, from the caller's context in rdi.
+  void LoadImport(uint32_t func_index);
+  // From the index in r10, the FuncRef in rax and its context in rdi; or traps.
+  void LoadIndirect(uint32_t type_index, uint32_t table_index);
+  void LeaveAndJumpToRax();
   void PopArguments(size_t count);
   void CallSite() { asm_.Site(offset_ - body_offset_, TrapCode::kNone); }
   // Arguments after the context, in order. Leaves the result in rax. `trap`: the result is a

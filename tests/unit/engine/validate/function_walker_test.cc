@@ -225,7 +225,6 @@ INSTANTIATE_TEST_SUITE_P(
          "UNIMPLEMENTED: opcode fd 100 needs the feature relaxed-simd,"},
         {"threads", {0xfe, 0x00, 0x0b}, "UNIMPLEMENTED: opcode fe 00 needs the feature threads,"},
         {"gc", {0xfb, 0x00, 0x0b}, "UNIMPLEMENTED: opcode fb 00 needs the feature gc,"},
-        {"tail_call", {0x12, 0x00, 0x0b}, "UNIMPLEMENTED: opcode 12 needs the feature tail-call,"},
         {"throw",
          {0x08, 0x00, 0x0b},
          "UNIMPLEMENTED: opcode 08 needs the feature exception-handling,"},
