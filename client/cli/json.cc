@@ -48,6 +48,9 @@ Json ToJson(const client::ExternType& type) {
   if (const auto* memory = std::get_if<client::MemoryType>(&type)) {
     return {{"kind", "memory"}, {"limits", LimitsToJson(memory->limits)}};
   }
+  if (const auto* tag = std::get_if<client::TagType>(&type)) {
+    return {{"kind", "tag"}, {"params", TypesToJson(tag->params)}};
+  }
   const auto& global = std::get<client::GlobalType>(type);
   return {
       {"kind", "global"}, {"type", client::ToString(global.type)}, {"mutable", global.is_mutable}};

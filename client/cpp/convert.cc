@@ -37,6 +37,8 @@ ValType FromProto(v1::ValType type) {
       return ValType::kFuncRef;
     case v1::VAL_TYPE_EXTERNREF:
       return ValType::kExternRef;
+    case v1::VAL_TYPE_EXNREF:
+      return ValType::kExnRef;
     default:
       return ValType::kUnknown;
   }
@@ -60,6 +62,13 @@ ExternType FromProto(const v1::ExternType& proto) {
     case v1::ExternType::kGlobal:
       return GlobalType{.type = FromProto(proto.global().type()),
                         .is_mutable = proto.global().mutable_()};
+    case v1::ExternType::kTag: {
+      TagType tag;
+      for (const int type : proto.tag().params()) {
+        tag.params.push_back(FromProto(static_cast<v1::ValType>(type)));
+      }
+      return tag;
+    }
     case v1::ExternType::kFunc:
     case v1::ExternType::KIND_NOT_SET:
       break;
@@ -102,8 +111,9 @@ void ToProto(const Value& value, v1::Value* proto) {
   } else if (const auto* v128 = std::get_if<V128>(&value)) {
     proto->set_v128(v128->bytes.data(), v128->bytes.size());
   } else if (const auto* ref = std::get_if<Reference>(&value)) {
-    proto->mutable_ref()->set_type(ref->type == ValType::kFuncRef ? v1::VAL_TYPE_FUNCREF
-                                                                  : v1::VAL_TYPE_EXTERNREF);
+    proto->mutable_ref()->set_type(ref->type == ValType::kFuncRef  ? v1::VAL_TYPE_FUNCREF
+                                   : ref->type == ValType::kExnRef ? v1::VAL_TYPE_EXNREF
+                                                                   : v1::VAL_TYPE_EXTERNREF);
     proto->mutable_ref()->set_handle(ref->handle);
   }
 }

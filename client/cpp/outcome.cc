@@ -38,6 +38,12 @@ std::string ToString(TrapCode code) {
       return "compile-error";
     case TrapCode::kNullReference:
       return "null-reference";
+    case TrapCode::kException:
+      return "exception";
+    case TrapCode::kNullExceptionReference:
+      return "null-exception-reference";
+    case TrapCode::kExceptionLimit:
+      return "exception-limit";
   }
   return Cat("trap-", static_cast<int>(code));
 }

@@ -30,6 +30,9 @@ enum class TrapCode : uint8_t {
   kHostError = 12,
   kCompileError = 13,
   kNullReference = 14,
+  kException = 15,  // Of wasm's own, which nobody caught; the message has its values.
+  kNullExceptionReference = 16,
+  kExceptionLimit = 17,
 };
 
 // "divide-by-zero"; "trap-99" for one that this library does not know.

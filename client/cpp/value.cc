@@ -245,6 +245,8 @@ std::string_view ToString(ValType type) {
       return "funcref";
     case ValType::kExternRef:
       return "externref";
+    case ValType::kExnRef:
+      return "exnref";
   }
   return "unknown";
 }
@@ -271,6 +273,9 @@ std::string ToString(const ExternType& type) {
           },
           [](const GlobalType& global) {
             return Cat("global ", global.is_mutable ? "mutable " : "", ToString(global.type));
+          },
+          [](const TagType& tag) {
+            return Cat("tag ", ToString(FuncType{.params = tag.params, .results = {}}));
           },
       },
       type);
@@ -309,6 +314,7 @@ absl::StatusOr<Value> ParseValue(ValType type, std::string_view text) {
       return Widen(ParseV128(text));
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
       if (text == "null") {
         return Value(Reference{.type = type, .handle = 0});
       }

@@ -15,7 +15,18 @@
 namespace wasmd::client {
 
 // Spec: syntax-valtype. kUnknown: a type that a newer daemon has and this library does not know.
-enum class ValType : uint8_t { kUnknown, kI32, kI64, kF32, kF64, kV128, kFuncRef, kExternRef };
+// A value of kExnRef is null: others do not leave the daemon.
+enum class ValType : uint8_t {
+  kUnknown,
+  kI32,
+  kI64,
+  kF32,
+  kF64,
+  kV128,
+  kFuncRef,
+  kExternRef,
+  kExnRef
+};
 
 // Lane 0 first, as in memory.
 struct V128 {
@@ -25,7 +36,7 @@ struct V128 {
 
 // Null (handle 0), or a handle that the daemon gave out in this session.
 struct Reference {
-  ValType type = ValType::kExternRef;  // kFuncRef or kExternRef.
+  ValType type = ValType::kExternRef;  // kFuncRef, kExternRef or kExnRef.
   uint64_t handle = 0;
   friend bool operator==(const Reference&, const Reference&) = default;
 };
@@ -57,7 +68,11 @@ struct GlobalType {
   ValType type = ValType::kI32;
   bool is_mutable = false;
 };
-using ExternType = std::variant<FuncType, TableType, MemoryType, GlobalType>;
+// Spec: syntax-tagtype
+struct TagType {
+  std::vector<ValType> params;
+};
+using ExternType = std::variant<FuncType, TableType, MemoryType, GlobalType, TagType>;
 
 ValType TypeOf(const Value& value);
 

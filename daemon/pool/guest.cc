@@ -54,6 +54,15 @@ class GuestTimer {
   const int64_t start_;
 };
 
+// What stopped a guest, as it outlives the store: an exception's tag does not.
+engine::Stop StopOf(engine::Stop stop) {
+  if (auto* exception = std::get_if<engine::Exception>(&stop)) {
+    return engine::Trap{engine::TrapCode::kException, engine::ToString(stop),
+                        std::move(exception->backtrace)};
+  }
+  return stop;
+}
+
 // Calls `func` and keeps how it ended.
 absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value> args,
                   GuestResult& result) {
@@ -62,7 +71,7 @@ absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value>
   WASMD_ASSIGN_OR_RETURN(engine::Outcome<void> outcome, func.Call(args, result.values));
   if (!outcome.ok()) {
     result.values.clear();
-    result.stop = std::move(outcome).stop();
+    result.stop = StopOf(std::move(outcome).stop());
   }
   return absl::OkStatus();
 }
@@ -86,7 +95,7 @@ absl::StatusOr<engine::Instance*> Instantiate(engine::Store& store, const engine
   const GuestTimer timer(result);
   WASMD_ASSIGN_OR_RETURN(engine::Instantiation made, linker.Instantiate(store, std::move(module)));
   if (!made.outcome.ok()) {
-    result.stop = std::move(made.outcome).stop();
+    result.stop = StopOf(std::move(made.outcome).stop());
     return nullptr;
   }
   return made.instance;
@@ -279,6 +288,10 @@ absl::StatusOr<CallGuestResult> CallGuest(InstanceGroup& group, engine::Instance
   for (const engine::Value& value : called.result.values) {
     GuestValue out{value, 0};
     if (engine::IsRef(value.type) && !value.is_null_ref()) {
+      if (value.type == engine::ValType::kExnRef) {
+        return absl::FailedPreconditionError(
+            StrCat("\"", spec.func, "\" returned an exnref, which does not leave its instance"));
+      }
       WASMD_ASSIGN_OR_RETURN(out.reference_handle, group.HandleOf(value, next_handle));
       out.value = engine::Value::Null(value.type);
     }

@@ -35,7 +35,7 @@ struct GuestLimits {
 
 // How a guest ended.
 struct GuestResult {
-  std::optional<engine::Stop> stop;   // Empty: it returned.
+  std::optional<engine::Stop> stop;   // Empty: it returned. An exception is a Trap here.
   std::vector<engine::Value> values;  // If it returned.
   uint64_t duration_ns = 0;
   uint64_t peak_memory_bytes = 0;

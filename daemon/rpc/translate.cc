@@ -121,6 +121,10 @@ absl::StatusOr<GuestArgument> FromWire(const v1::Value& value) {
                   sizeof(out.value.hi));
       return out;
     case v1::Value::kRef:
+      if (value.ref().type() == v1::VAL_TYPE_EXNREF && value.ref().handle() == 0) {
+        out.value = engine::Value::Null(engine::ValType::kExnRef);
+        return out;
+      }
       if (value.ref().type() != v1::VAL_TYPE_FUNCREF &&
           value.ref().type() != v1::VAL_TYPE_EXTERNREF) {
         return absl::InvalidArgumentError("a reference's type must be funcref or externref");
@@ -159,6 +163,7 @@ void ToWire(const GuestValue& value, v1::Value& out) {
     }
     case engine::ValType::kFuncRef:
     case engine::ValType::kExternRef:
+    case engine::ValType::kExnRef:
       out.mutable_ref()->set_type(ToWire(value.value.type));
       out.mutable_ref()->set_handle(value.reference_handle);
       return;
@@ -186,6 +191,8 @@ v1::ValType ToWire(engine::ValType type) {
       return v1::VAL_TYPE_FUNCREF;
     case engine::ValType::kExternRef:
       return v1::VAL_TYPE_EXTERNREF;
+    case engine::ValType::kExnRef:
+      return v1::VAL_TYPE_EXNREF;
   }
   WASMD_UNREACHABLE();
 }
@@ -220,6 +227,12 @@ void ToWire(const engine::ExternType& type, v1::ExternType& out) {
       return;
     case engine::ExternKind::kGlobal:
       ToWire(std::get<engine::GlobalType>(type), *out.mutable_global());
+      return;
+    case engine::ExternKind::kTag:
+      for (const engine::ValType param : std::get<engine::TagType>(type).type.params) {
+        out.mutable_tag()->add_params(ToWire(param));
+      }
+      out.mutable_tag();
       return;
   }
 }

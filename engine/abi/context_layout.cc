@@ -12,6 +12,8 @@ ContextLayout::ContextLayout(const Module& module) : imported_globals_(module.im
   offset += static_cast<uint32_t>(module.tables.size()) * 8;
   memories_offset_ = offset;
   offset += static_cast<uint32_t>(module.memories.size()) * 8;
+  tags_offset_ = offset;
+  offset += static_cast<uint32_t>(module.tags.size()) * 8;
   global_offsets_.reserve(module.globals.size());
   for (size_t i = 0; i < module.globals.size(); ++i) {
     if (i < imported_globals_) {

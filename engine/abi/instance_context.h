@@ -22,6 +22,7 @@
 
 namespace wasmd::engine {
 
+struct ExceptionObject;
 struct InstanceContext;
 class Instance;
 struct TrapRecord;
@@ -68,6 +69,10 @@ struct StoreContext {
   Cell overflow[kOverflowCells];
   // Where whoever raises a trap in the store writes it down. See engine/trap/activation.h.
   TrapRecord* trap_record = nullptr;
+  // What kException throws; kept until the next one. See engine/abi/exception.h.
+  ExceptionObject* pending_exception = nullptr;
+  // Activations on other stacks than the innermost one's: what they hold, nobody can look through.
+  uint32_t activations_elsewhere = 0;
   uint32_t pool_index = 0;
 };
 
@@ -157,6 +162,8 @@ class ContextLayout {
   uint32_t table_pointer(uint32_t index) const { return tables_offset_ + index * 8; }
   // Offset of a MemoryContext*.
   uint32_t memory_pointer(uint32_t index) const { return memories_offset_ + index * 8; }
+  // Offset of a tag's address.
+  uint32_t tag_address(uint32_t index) const { return tags_offset_ + index * 8; }
   // Offset of a global's Cell, or, if it is imported, of a Cell*.
   uint32_t global(uint32_t index) const { return global_offsets_[index]; }
   bool global_is_pointer(uint32_t index) const { return index < imported_globals_; }
@@ -165,6 +172,7 @@ class ContextLayout {
  private:
   uint32_t tables_offset_;
   uint32_t memories_offset_;
+  uint32_t tags_offset_;
   uint32_t imported_globals_;
   std::vector<uint32_t> global_offsets_;
   uint32_t total_bytes_;

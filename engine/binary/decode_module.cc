@@ -95,6 +95,8 @@ std::optional<ValType> ValTypeOfCode(uint8_t code) {
       return ValType::kFuncRef;
     case 0x6f:
       return ValType::kExternRef;
+    case 0x69:
+      return ValType::kExnRef;
     default:
       return std::nullopt;
   }
@@ -135,6 +137,7 @@ class ModuleDecoder {
   void DecodeFunctions(ByteReader& reader);
   void DecodeTables(ByteReader& reader);
   void DecodeMemories(ByteReader& reader);
+  void DecodeTags(ByteReader& reader);
   void DecodeGlobals(ByteReader& reader);
   void DecodeExports(ByteReader& reader);
   void DecodeStart(ByteReader& reader);
@@ -168,6 +171,7 @@ class ModuleDecoder {
   void AddTable(ByteReader& reader, uint32_t at, const TableType& type, bool is_imported);
   void AddMemory(ByteReader& reader, uint32_t at, const MemoryType& type, bool is_imported);
   void AddFunc(ByteReader& reader, uint32_t at, uint32_t type_index);
+  void DecodeTag(ByteReader& reader, bool is_imported);
 
   bool Requires(ByteReader& reader, uint32_t at, std::string_view what, Feature feature) {
     if (ok() && !module_.features.Has(feature)) {
@@ -294,7 +298,7 @@ void ModuleDecoder::DecodeSection(SectionId id, ByteReader& reader) {
     case SectionId::kDataCount:
       return DecodeDataCount(reader);
     case SectionId::kTag:
-      return reader.FailUnsupported(reader.offset(), "the tag section", Feature::kExceptions);
+      return DecodeTags(reader);
   }
 }
 
@@ -432,7 +436,9 @@ void ModuleDecoder::DecodeImports(ByteReader& reader) {
             {.type = DecodeGlobalType(reader), .is_imported = true, .init = {}});
         break;
       case 0x04:
-        reader.FailUnsupported(at, "the import of a tag", Feature::kExceptions);
+        import.kind = ExternKind::kTag;
+        import.index = module_.imported_tags++;
+        DecodeTag(reader, /*is_imported=*/true);
         break;
       default:
         reader.FailAt(at, absl::StrFormat("malformed import kind 0x%02x", kind));
@@ -550,6 +556,30 @@ void ModuleDecoder::DecodeMemories(ByteReader& reader) {
   for (uint32_t i = 0; i < count && ok(); ++i) {
     const uint32_t at = reader.offset();
     AddMemory(reader, at, DecodeMemoryType(reader), /*is_imported=*/false);
+  }
+}
+
+// Spec: binary-tagtype, valid-tagtype
+void ModuleDecoder::DecodeTag(ByteReader& reader, bool is_imported) {
+  const uint32_t at = reader.offset();
+  const uint8_t attribute = reader.U8();
+  if (ok() && attribute != 0) {
+    reader.FailAt(at, "malformed tag attribute");
+  }
+  const uint32_t type_index = DecodeTypeIndex(reader);
+  if (ok() && !module_.types[type_index].results.empty()) {
+    reader.FailAt(at, "non-empty tag result type");
+  }
+  module_.tags.push_back({.type_index = type_index, .is_imported = is_imported});
+  CheckLimit(reader, at, "tags", module_.tags.size(), "kMaxTags", kMaxTags);
+}
+
+// Spec: binary-tagsec
+void ModuleDecoder::DecodeTags(ByteReader& reader) {
+  const uint32_t count = reader.Count("tags", "kMaxTags", kMaxTags);
+  module_.tags.reserve(module_.tags.size() + count);
+  for (uint32_t i = 0; i < count && ok(); ++i) {
+    DecodeTag(reader, /*is_imported=*/false);
   }
 }
 
@@ -740,12 +770,8 @@ void ModuleDecoder::DecodeExports(ByteReader& reader) {
     if (!ok()) {
       return;
     }
-    if (kind > 3) {
-      if (kind == 4) {
-        reader.FailUnsupported(kind_at, "the export of a tag", Feature::kExceptions);
-      } else {
-        reader.FailAt(kind_at, absl::StrFormat("malformed export kind 0x%02x", kind));
-      }
+    if (kind > 4) {
+      reader.FailAt(kind_at, absl::StrFormat("malformed export kind 0x%02x", kind));
       return;
     }
     exported.kind = static_cast<ExternKind>(kind);
@@ -763,6 +789,9 @@ void ModuleDecoder::DecodeExports(ByteReader& reader) {
         break;
       case ExternKind::kGlobal:
         CheckIndex(reader, at, "global", exported.index, module_.globals.size());
+        break;
+      case ExternKind::kTag:
+        CheckIndex(reader, at, "tag", exported.index, module_.tags.size());
         break;
     }
     if (!names.insert(absl::string_view(exported.name.data(), exported.name.size())).second) {

@@ -14,9 +14,6 @@ std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
     case 0x64:  // ref
     case 0x63:  // ref null
       return Feature::kFunctionReferences;
-    case 0x69:  // exnref
-    case 0x74:  // nullexnref
-      return Feature::kExceptions;
     case 0x6e:  // anyref
     case 0x6d:  // eqref
     case 0x6c:  // i31ref
@@ -25,6 +22,7 @@ std::optional<Feature> UnsupportedTypeFeature(uint8_t code) {
     case 0x71:  // nullref
     case 0x72:  // nullexternref
     case 0x73:  // nullfuncref
+    case 0x74:  // nullexnref
       return Feature::kGc;
     default:
       return std::nullopt;
@@ -39,10 +37,6 @@ std::optional<Feature> UnsupportedOpcodeFeature(uint8_t byte, uint32_t sub) {
     case 0x18:  // delegate
     case 0x19:  // catch_all
       return Feature::kLegacyExceptions;
-    case 0x08:  // throw
-    case 0x0a:  // throw_ref
-    case 0x1f:  // try_table
-      return Feature::kExceptions;
     case 0x14:  // call_ref
     case 0x15:  // return_call_ref
     case 0xd4:  // ref.as_non_null

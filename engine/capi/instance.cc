@@ -375,6 +375,8 @@ wasm_externkind_t wasm_extern_kind(const wasm_extern_t* value) {
       return WASM_EXTERN_TABLE;
     case wasmd::engine::RefKind::kMemory:
       return WASM_EXTERN_MEMORY;
+    case wasmd::engine::RefKind::kTag:
+      return wasmd::engine::kTagExternKind;
     case wasmd::engine::RefKind::kFunc:
     case wasmd::engine::RefKind::kInstance:
     case wasmd::engine::RefKind::kModule:

@@ -53,6 +53,8 @@ struct wasm_tabletype_t : wasm_externtype_t {
 struct wasm_memorytype_t : wasm_externtype_t {
   wasm_limits_t limits;
 };
+// The standard has none: its kind is all that can be asked of it.
+struct wasm_tagtype_t : wasm_externtype_t {};
 struct wasm_importtype_t {
   wasm_name_t module;
   wasm_name_t name;
@@ -104,6 +106,7 @@ enum class RefKind : uint8_t {
   kGlobal,
   kTable,
   kMemory,
+  kTag,
   kInstance,
   kModule,
   kTrap,
@@ -142,6 +145,11 @@ struct wasm_memory_t : wasm_extern_t {
   wasm_memory_t(wasm_store_t* store_in, const wasmd::engine::MemoryHandle& handle_in)
       : wasm_extern_t(wasmd::engine::RefKind::kMemory, store_in), handle(handle_in) {}
   const wasmd::engine::MemoryHandle handle;
+};
+struct wasm_tag_t : wasm_extern_t {
+  wasm_tag_t(wasm_store_t* store_in, const wasmd::engine::TagHandle& handle_in)
+      : wasm_extern_t(wasmd::engine::RefKind::kTag, store_in), handle(handle_in) {}
+  const wasmd::engine::TagHandle handle;
 };
 struct wasm_instance_t : wasm_ref_t {
   wasm_instance_t(wasm_store_t* store_in, wasmd::engine::Instance& instance_in)
@@ -192,6 +200,7 @@ wasm_func_t* RefTo(wasm_store_t* store, const FuncHandle& handle);
 wasm_global_t* RefTo(wasm_store_t* store, const GlobalHandle& handle);
 wasm_table_t* RefTo(wasm_store_t* store, const TableHandle& handle);
 wasm_memory_t* RefTo(wasm_store_t* store, const MemoryHandle& handle);
+wasm_tag_t* RefTo(wasm_store_t* store, const TagHandle& handle);
 wasm_instance_t* RefTo(wasm_store_t* store, Instance& instance);
 wasm_extern_t* RefTo(wasm_store_t* store, const Extern& value);
 Extern ExternOf(const wasm_extern_t& value);
@@ -237,6 +246,7 @@ inline bool NumberFromValue(const Value& value, wasm_val_t& to) {
       break;
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
     case ValType::kV128:
     case ValType::kBottom:
       return false;
@@ -255,6 +265,8 @@ wasm_trap_t* TrapOf(wasm_store_t* store, const Stop& stop);
 
 // Kinds that the standard has no number for appear with this one, and values of them cannot pass.
 inline constexpr wasm_valkind_t kV128Kind = 4;
+// The kind of tags, which can be exported from one instance and imported into another, no more.
+inline constexpr wasm_externkind_t kTagExternKind = 4;
 
 wasm_valkind_t KindOf(ValType type);
 ValType ValTypeOf(wasm_valkind_t kind);
@@ -266,6 +278,7 @@ wasm_functype_t* NewType(const FuncType& type);
 wasm_globaltype_t* NewType(const GlobalType& type);
 wasm_tabletype_t* NewType(const TableType& type);
 wasm_memorytype_t* NewType(const MemoryType& type);
+wasm_tagtype_t* NewType(const TagType& type);
 wasm_externtype_t* NewType(const ExternType& type);
 wasm_name_t NewName(std::string_view text);
 

@@ -38,6 +38,9 @@ void Destroy(wasm_ref_t* ref) {
     case RefKind::kMemory:
       delete static_cast<wasm_memory_t*>(ref);
       return;
+    case RefKind::kTag:
+      delete static_cast<wasm_tag_t*>(ref);
+      return;
     case RefKind::kInstance:
       delete static_cast<wasm_instance_t*>(ref);
       return;
@@ -95,6 +98,9 @@ wasm_table_t* RefTo(wasm_store_t* store, const TableHandle& handle) {
 wasm_memory_t* RefTo(wasm_store_t* store, const MemoryHandle& handle) {
   return EntityRef<wasm_memory_t>(store, &handle.memory(), handle);
 }
+wasm_tag_t* RefTo(wasm_store_t* store, const TagHandle& handle) {
+  return EntityRef<wasm_tag_t>(store, &handle.tag(), handle);
+}
 wasm_instance_t* RefTo(wasm_store_t* store, Instance& instance) {
   return EntityRef<wasm_instance_t>(store, &instance, instance);
 }
@@ -113,6 +119,8 @@ Extern ExternOf(const wasm_extern_t& value) {
       return static_cast<const wasm_table_t&>(value).handle;
     case RefKind::kMemory:
       return static_cast<const wasm_memory_t&>(value).handle;
+    case RefKind::kTag:
+      return static_cast<const wasm_tag_t&>(value).handle;
     case RefKind::kInstance:
     case RefKind::kModule:
     case RefKind::kTrap:
@@ -183,7 +191,7 @@ void SetHostInfo(wasm_ref_t* ref, void* info, void (*finalizer)(void*)) {
 }
 
 bool IsExtern(RefKind kind) {
-  return kind <= RefKind::kMemory;
+  return kind <= RefKind::kTag;
 }
 
 }  // namespace

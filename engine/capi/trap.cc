@@ -45,6 +45,13 @@ wasm_trap_t* NewTrap(wasm_store_t* store, std::string message) {
 }
 
 wasm_trap_t* TrapOf(wasm_store_t* store, const Stop& stop) {
+  if (const Exception* const exception = std::get_if<Exception>(&stop)) {
+    wasm_trap_t* const result = NewTrap(store, ToString(stop));
+    for (const BacktraceFrame& frame : exception->backtrace.frames()) {
+      result->frames.push_back(Resolve(*store, frame));
+    }
+    return result;
+  }
   const Trap* const trap = std::get_if<Trap>(&stop);
   if (trap == nullptr) {
     return NewTrap(store, ToString(stop));

@@ -31,6 +31,7 @@ wasm_valkind_t KindOf(ValType type) {
     case ValType::kExternRef:
       return WASM_EXTERNREF;
     case ValType::kV128:
+    case ValType::kExnRef:
     case ValType::kBottom:
       return kV128Kind;
   }
@@ -129,6 +130,9 @@ wasm_tabletype_t* NewType(const TableType& type) {
 }
 wasm_memorytype_t* NewType(const MemoryType& type) {
   return new wasm_memorytype_t{{WASM_EXTERN_MEMORY}, NewLimits(type.limits)};
+}
+wasm_tagtype_t* NewType(const TagType& /*type*/) {
+  return new wasm_tagtype_t{{kTagExternKind}};
 }
 wasm_externtype_t* NewType(const ExternType& type) {
   return std::visit([](const auto& of) -> wasm_externtype_t* { return NewType(of); }, type);
@@ -283,6 +287,9 @@ void wasm_externtype_delete(wasm_externtype_t* type) {
       return wasm_tabletype_delete(static_cast<wasm_tabletype_t*>(type));
     case WASM_EXTERN_MEMORY:
       return wasm_memorytype_delete(static_cast<wasm_memorytype_t*>(type));
+    case wasmd::engine::kTagExternKind:
+      delete static_cast<wasm_tagtype_t*>(type);
+      return;
     default:
       return;
   }
@@ -297,6 +304,8 @@ wasm_externtype_t* wasm_externtype_copy(const wasm_externtype_t* type) {
       return wasm_tabletype_copy(wasm_externtype_as_tabletype_const(type));
     case WASM_EXTERN_MEMORY:
       return wasm_memorytype_copy(wasm_externtype_as_memorytype_const(type));
+    case wasmd::engine::kTagExternKind:
+      return new wasm_tagtype_t(*static_cast<const wasm_tagtype_t*>(type));
     default:
       return nullptr;
   }

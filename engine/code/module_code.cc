@@ -40,7 +40,7 @@ ModuleCode::~ModuleCode() {
 }
 
 absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<const uint8_t> code,
-                                               std::vector<CodeSite> sites) {
+                                               std::vector<CodeSite> sites, HandlerTable handlers) {
   WASMD_CHECK(!code.empty());
   WASMD_DCHECK(std::ranges::is_sorted(sites, {}, &CodeSite::pc_offset));
   const MutexLock lock(mutex_);
@@ -72,9 +72,22 @@ absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<co
                          runs_.back().count * kCodeChunkBytes);
   code_bytes_ += code.size();
   sites.shrink_to_fit();
-  functions_.emplace(reinterpret_cast<uint64_t>(address),
-                     Function{func_index, static_cast<uint32_t>(code.size()), std::move(sites)});
+  functions_.emplace(
+      reinterpret_cast<uint64_t>(address),
+      Function{
+          func_index, static_cast<uint32_t>(code.size()), std::move(sites),
+          handlers.empty() ? nullptr : std::make_unique<const HandlerTable>(std::move(handlers))});
   return address;
+}
+
+ModuleCode::Handlers ModuleCode::HandlersAt(uint64_t return_address) const {
+  const MutexLock lock(mutex_);
+  const auto next = functions_.upper_bound(return_address - 1);
+  if (next == functions_.begin()) {
+    return {};
+  }
+  const auto& [begin, function] = *std::prev(next);
+  return {begin, function.code_bytes, function.handlers.get()};
 }
 
 std::optional<ModuleCode::Location> ModuleCode::Find(uint64_t pc, bool is_return_address) const {

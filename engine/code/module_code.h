@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/abi/code_site.h"
+#include "engine/abi/exception.h"
 #include "engine/base/mutex.h"
 #include "engine/code/code_arena.h"
 
@@ -46,7 +48,7 @@ class ModuleCode {
   // Puts a function's code into the arena and returns its address. `sites` are ascending by
   // pc_offset. kResourceExhausted: the quota or the arena is spent.
   absl::StatusOr<const void*> Append(uint32_t func_index, std::span<const uint8_t> code,
-                                     std::vector<CodeSite> sites);
+                                     std::vector<CodeSite> sites, HandlerTable handlers = {});
 
   struct Location {
     uint32_t func_index = 0;
@@ -58,6 +60,15 @@ class ModuleCode {
   // last byte.
   std::optional<Location> Find(uint64_t pc, bool is_return_address) const;
 
+  // The function that a call returns into, and its handlers: null where it has none. They stay as
+  // long as the module does.
+  struct Handlers {
+    uint64_t begin = 0;
+    uint64_t code_bytes = 0;
+    const HandlerTable* table = nullptr;
+  };
+  Handlers HandlersAt(uint64_t return_address) const;
+
   const void* owner() const { return owner_; }
   uint64_t code_bytes() const;
   uint64_t arena_bytes() const;
@@ -67,6 +78,7 @@ class ModuleCode {
     uint32_t func_index = 0;
     uint32_t code_bytes = 0;
     std::vector<CodeSite> sites;
+    std::unique_ptr<const HandlerTable> handlers;  // Few functions have any.
   };
 
   CodeArena& arena_;

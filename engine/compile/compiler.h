@@ -14,6 +14,7 @@
 
 #include "engine/abi/bounds_checks.h"
 #include "engine/abi/code_site.h"
+#include "engine/abi/exception.h"
 #include "engine/abi/instance_context.h"
 #include "engine/wasm/module.h"
 #include "engine/wasm/trap_code.h"
@@ -31,10 +32,12 @@ struct CompiledFunction {
   std::vector<uint8_t> code;  // Entry at offset 0. Constants stand behind it, addressed relative to
                               // rip; aligned to 16 from the start.
   std::vector<CodeSite> sites;
+  HandlerTable handlers;
   uint32_t frame_bytes = 0;
   void Clear() {
     code.clear();
     sites.clear();
+    handlers.Clear();
     frame_bytes = 0;
   }
 };

@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "engine/runtime/instance_access.h"
 #include "engine/runtime/linear_memory.h"
 #include "engine/runtime/loaded_module.h"
+#include "engine/runtime/store_impl.h"
 #include "engine/runtime/table_instance.h"
 #include "engine/wasm/trap_code.h"
 
@@ -156,6 +158,40 @@ uint32_t BuiltinTableInit(InstanceContext* context, uint32_t table_index, uint32
 uint32_t BuiltinElemDrop(InstanceContext* context, uint32_t elem_index) noexcept {
   std::vector<uint64_t>().swap(InstanceAccess::Elems(context, elem_index));
   return Done(context);
+}
+
+// Spec: exec-throw
+uint32_t BuiltinThrow(InstanceContext* context, uint32_t tag_index) noexcept {
+  if (IsInterrupted(context)) {
+    return static_cast<uint32_t>(TrapCode::kInterrupt);
+  }
+  const TagInstance& tag = InstanceAccess::Tag(context, tag_index);
+  ExceptionHeap& exceptions = InstanceAccess::Of(context).store().impl().exceptions;
+  ExceptionObject* const exception =
+      exceptions.New(tag, std::span(context->store->overflow, tag.type->params.size()));
+  if (exception == nullptr) {
+    return static_cast<uint32_t>(TrapCode::kExceptionLimit);
+  }
+  exceptions.SetPending(exception);
+  return static_cast<uint32_t>(TrapCode::kException);
+}
+
+// Spec: exec-throw_ref
+uint32_t BuiltinThrowRef(InstanceContext* context, uint64_t exnref) noexcept {
+  if (IsInterrupted(context)) {
+    return static_cast<uint32_t>(TrapCode::kInterrupt);
+  }
+  if (exnref == 0) {
+    return static_cast<uint32_t>(TrapCode::kNullExceptionReference);
+  }
+  Store::Impl& store = InstanceAccess::Of(context).store().impl();
+  auto* const exception = reinterpret_cast<ExceptionObject*>(exnref);
+  if (!store.exceptions.Has(exception)) {
+    store.stop_message = "an exnref from the host refers to an exception that has gone";
+    return static_cast<uint32_t>(TrapCode::kHostError);
+  }
+  store.exceptions.SetPending(exception);
+  return static_cast<uint32_t>(TrapCode::kException);
 }
 
 uint64_t BuiltinRefFunc(InstanceContext* context, uint32_t func_index) noexcept {

@@ -99,6 +99,9 @@ StopHolder TakeStop(Store::Impl& store) {
     code = TrapCode::kHostError;
     message = "a host function says that it was interrupted, and nobody did";
   }
+  if (code == TrapCode::kException) {
+    return StopHolder(store.exceptions.TakePending(std::move(backtrace)));
+  }
   if (message.empty()) {
     if (backtrace.empty() && backtrace.omitted_frames() == 0) {
       return StopHolder::PlainTrap(code);
@@ -150,6 +153,11 @@ absl::StatusOr<Outcome<void>> FuncHandle::CallSlowly(std::span<const Value> args
   WASMD_ASSIGN_OR_RETURN(Outcome<void> outcome, CallInFrame(frame, store));
   if (outcome.ok() && frame.general_results[0] != kStubCalled) {
     return WrongArguments(args, results);
+  }
+  for (const Value& value : results) {
+    if (outcome.ok() && value.type == ValType::kExnRef) {
+      store.exceptions.KeepForHost(value.bits);
+    }
   }
   return outcome;
 }

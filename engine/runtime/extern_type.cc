@@ -42,6 +42,9 @@ struct Printer {
     return type.is_mutable ? StrCat("(global (mut ", ToString(type.type), "))")
                            : StrCat("(global ", ToString(type.type), ")");
   }
+  std::string operator()(const TagType& type) const {
+    return StrCat("(tag", TypeList("param", type.type.params), ")");
+  }
 };
 
 }  // namespace
@@ -64,6 +67,8 @@ ExternType ExternTypeOf(const Module& module, ExternKind kind, uint32_t index) {
       return module.memories[index].type;
     case ExternKind::kGlobal:
       return module.globals[index].type;
+    case ExternKind::kTag:
+      return TagType{module.tag_type(index)};
   }
   WASMD_UNREACHABLE();
 }

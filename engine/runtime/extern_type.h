@@ -13,7 +13,7 @@
 namespace wasmd::engine {
 
 // In the order of ExternKind.
-using ExternType = std::variant<FuncType, TableType, MemoryType, GlobalType>;
+using ExternType = std::variant<FuncType, TableType, MemoryType, GlobalType, TagType>;
 
 inline ExternKind KindOf(const ExternType& type) {
   return static_cast<ExternKind>(type.index());
@@ -31,7 +31,7 @@ struct ExportType {
 };
 
 // "(func (param i32 i32) (result i64))", "(table 10 20 funcref)", "(memory 1 2)", "(global (mut
-// i32))".
+// i32))", "(tag (param i32))".
 std::string ToString(const FuncType& type);
 std::string ToString(const ExternType& type);
 

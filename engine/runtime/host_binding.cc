@@ -1,5 +1,6 @@
 #include "engine/runtime/host_binding.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -91,6 +92,26 @@ HostBinding::~HostBinding() {
   store_.impl().env->types().Release(type_);
 }
 
+namespace {
+
+// What a host function that is not ok leaves in the store, and the code to raise.
+TrapCode PrepareStop(Store::Impl& store, HostResult result) {
+  if (result.code() == TrapCode::kException) {
+    if (store.exceptions.Has(result.exception())) {
+      store.exceptions.SetPending(result.exception());
+      return TrapCode::kException;
+    }
+    store.stop_message = "a host function throws an exception that it did not get from Throw";
+    return TrapCode::kHostError;
+  }
+  store.exit_code = result.exit_code();
+  const TrapCode code = result.code();
+  store.stop_message = std::move(result).message();
+  return code;
+}
+
+}  // namespace
+
 uint32_t HostBinding::Dispatch(HostThunkTarget* target, HostCallFrame* frame) noexcept {
   HostBinding* const binding = static_cast<HostBinding*>(target);
   // Usual signatures need no allocation.
@@ -114,6 +135,8 @@ uint32_t HostBinding::Dispatch(HostThunkTarget* target, HostCallFrame* frame) no
     }
     if (param == ValType::kI32 || param == ValType::kF32) {
       args.back().bits &= 0xffff'ffff;  // An f32's lane has anything above it.
+    } else if (param == ValType::kExnRef) {
+      store.exceptions.KeepForHost(args.back().bits);
     }
   }
   absl::InlinedVector<Value, kInlineValues> results;
@@ -131,10 +154,7 @@ uint32_t HostBinding::Dispatch(HostThunkTarget* target, HostCallFrame* frame) no
     return static_cast<uint32_t>(TrapCode::kInterrupt);
   }
   if (!result.ok()) {
-    store.exit_code = result.exit_code();
-    const TrapCode code = result.code();
-    store.stop_message = std::move(result).message();
-    return static_cast<uint32_t>(code);
+    return static_cast<uint32_t>(PrepareStop(store, std::move(result)));
   }
   LocationAssigner locations = LocationAssigner::Results();
   for (size_t i = 0; i < type.results.size(); ++i) {
@@ -172,6 +192,36 @@ absl::StatusOr<std::span<std::byte>> HostContext::MemoryRange(uint64_t offset,
         StrCat(size, " bytes at ", offset, " do not lie in a memory of ", all.size(), " bytes"));
   }
   return all.subspan(offset, size);
+}
+
+HostResult HostContext::Throw(const TagHandle& tag, std::span<const Value> values) const {
+  if (&tag.store() != &store_) {
+    return HostResult::Error("a host function throws a tag of another store");
+  }
+  const std::vector<ValType>& types = tag.params();
+  absl::InlinedVector<Cell, 8> cells(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i >= types.size() || values[i].type != types[i]) {
+      break;
+    }
+    WriteCell(cells[i], values[i]);
+  }
+  if (!std::ranges::equal(values, types, {}, &Value::type)) {
+    return HostResult::Error(StrCat("a host function throws ", values.size(),
+                                    " values with a tag of type ", ToString(*tag.tag().type)));
+  }
+  ExceptionObject* const exception =
+      store_.impl().exceptions.New(tag.tag(), std::span<const Cell>(cells.data(), cells.size()));
+  if (exception == nullptr) {
+    return HostResult::Trap(TrapCode::kExceptionLimit);
+  }
+  HostResult result(TrapCode::kException, 0, {});
+  result.exception_ = exception;
+  return result;
+}
+
+HostResult HostContext::Throw(const Exception& exception) const {
+  return Throw(exception.tag, exception.values);
 }
 
 int HostContext::interrupt_fd() const {

@@ -9,8 +9,8 @@
 //   linker.DefineFunc("env", "print", {{ValType::kI32, ValType::kI32}, {ValType::kI32}}, Print);
 //
 // A host function runs on the guest's thread and stack, with kHostStackReserveBytes below it at
-// least. It may call back into wasm, of its own store or another; a trap there is that call's
-// outcome and no more. It must not throw. It may block, in calls that wait on
+// least. It may call back into wasm, of its own store or another; a trap or exception there is that
+// call's outcome and no more. It must not throw. It may block, in calls that wait on
 // HostContext::interrupt_fd() as well: a blocked guest is stopped by waking it up.
 #ifndef WASMD_ENGINE_RUNTIME_HOST_FUNC_H_
 #define WASMD_ENGINE_RUNTIME_HOST_FUNC_H_
@@ -29,8 +29,11 @@
 
 namespace wasmd::engine {
 
+struct Exception;
+struct ExceptionObject;
 class Instance;
 class Store;
+class TagHandle;
 
 // How a host function ended.
 class [[nodiscard]] HostResult {
@@ -55,15 +58,19 @@ class [[nodiscard]] HostResult {
   bool ok() const { return code_ == TrapCode::kNone; }
   TrapCode code() const { return code_; }
   uint32_t exit_code() const { return exit_code_; }
+  // What HostContext::Throw made, or null.
+  ExceptionObject* exception() const { return exception_; }
   const std::string& message() const& { return message_; }
   std::string message() && { return std::move(message_); }
 
  private:
+  friend class HostContext;
   HostResult(TrapCode code, uint32_t exit_code, std::string message)
       : code_(code), exit_code_(exit_code), message_(std::move(message)) {}
   TrapCode code_;
   uint32_t exit_code_;
   std::string message_;
+  ExceptionObject* exception_ = nullptr;
 };
 
 // What a host function sees of its caller. Single-thread: the guest's. Lives as long as the call.
@@ -83,6 +90,13 @@ class HostContext {
   std::span<std::byte> memory() const;
   // `offset` … `offset + size` of memory(). kOutOfRange: it does not lie inside.
   absl::StatusOr<std::span<std::byte>> MemoryRange(uint64_t offset, uint64_t size) const;
+
+  // What a host function returns to throw a wasm exception: wasm that waits for it may catch it.
+  // `tag` is the store's, and `values` are of its parameters' types; otherwise the result is an
+  // Error that says so.
+  HostResult Throw(const TagHandle& tag, std::span<const Value> values) const;
+  // An exception that came out of a call into this store goes on.
+  HostResult Throw(const Exception& exception) const;
 
   // An eventfd that is readable (poll it with POLLIN; don't read it) once the invocation has been
   // interrupted. -1 never.

@@ -30,6 +30,7 @@ Value ReadCell(const Cell& cell, ValType type) {
     case ValType::kF64:
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
     case ValType::kBottom:
       return {type, cell.lo};
   }
@@ -98,7 +99,11 @@ absl::StatusOr<Value> TableHandle::Get(uint64_t index) const {
   if (index >= table_->size()) {
     return RangeError("table read", index, 1, table_->size());
   }
-  return Value{table_->type().element, table_->elements()[index]};
+  const Value value{table_->type().element, table_->elements()[index]};
+  if (value.type == ValType::kExnRef) {
+    store_->impl().exceptions.KeepForHost(value.bits);
+  }
+  return value;
 }
 
 absl::Status TableHandle::Set(uint64_t index, const Value& value) const {
@@ -124,7 +129,11 @@ absl::StatusOr<uint64_t> TableHandle::Grow(uint64_t delta, const Value& init) co
 }
 
 Value GlobalHandle::Get() const {
-  return ReadCell(*global_->cell, global_->type.type);
+  const Value value = ReadCell(*global_->cell, global_->type.type);
+  if (value.type == ValType::kExnRef) {
+    store_->impl().exceptions.KeepForHost(value.bits);
+  }
+  return value;
 }
 
 absl::Status GlobalHandle::Set(const Value& value) const {
@@ -202,6 +211,8 @@ Extern Instance::ExternOf(ExternKind kind, uint32_t index) {
       return MemoryHandle(store_, *memories_[index]);
     case ExternKind::kGlobal:
       return GlobalHandle(store_, *globals_[index]);
+    case ExternKind::kTag:
+      return TagHandle(store_, *tags_[index]);
   }
   WASMD_UNREACHABLE();
 }
@@ -241,6 +252,9 @@ absl::StatusOr<TableHandle> Instance::Table(std::string_view name) {
 }
 absl::StatusOr<GlobalHandle> Instance::Global(std::string_view name) {
   return ExportAs<GlobalHandle>(*this, name, ExternKind::kGlobal);
+}
+absl::StatusOr<TagHandle> Instance::Tag(std::string_view name) {
+  return ExportAs<TagHandle>(*this, name, ExternKind::kTag);
 }
 
 std::optional<MemoryHandle> Instance::DefaultMemory() {

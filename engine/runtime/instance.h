@@ -1,4 +1,5 @@
-// Instance, and handles to what it exports: FuncHandle, MemoryHandle, TableHandle, GlobalHandle.
+// Instance, and handles to what it exports: FuncHandle, MemoryHandle, TableHandle, GlobalHandle,
+// and TagHandle (engine/runtime/tag.h).
 //
 // Handles are small values (spec: "addresses") that refer into their store and are dead with it.
 // All of it is used by one thread at a time, the store's. Spec: syntax-moduleinst
@@ -21,6 +22,7 @@
 #include "engine/runtime/extern_type.h"
 #include "engine/runtime/func_handle.h"  // IWYU pragma: export
 #include "engine/runtime/outcome.h"
+#include "engine/runtime/tag.h"
 #include "engine/runtime/value.h"
 #include "engine/wasm/types.h"
 
@@ -102,7 +104,7 @@ class GlobalHandle {
 };
 
 // What can be imported and exported. In the order of ExternKind. Spec: syntax-externval
-using Extern = std::variant<FuncHandle, TableHandle, MemoryHandle, GlobalHandle>;
+using Extern = std::variant<FuncHandle, TableHandle, MemoryHandle, GlobalHandle, TagHandle>;
 
 ExternType TypeOf(const Extern& value);
 
@@ -126,6 +128,7 @@ class Instance {
   absl::StatusOr<MemoryHandle> Memory(std::string_view name);
   absl::StatusOr<TableHandle> Table(std::string_view name);
   absl::StatusOr<GlobalHandle> Global(std::string_view name);
+  absl::StatusOr<TagHandle> Tag(std::string_view name);
 
   // Memory 0, exported or not; nullopt if it has none.
   std::optional<MemoryHandle> DefaultMemory();
@@ -155,6 +158,8 @@ class Instance {
   std::vector<LinearMemory*> memories_;
   std::vector<GlobalInstance*> globals_;  // Imported ones are the exporter's.
   std::vector<GlobalInstance> own_globals_;
+  std::vector<const TagInstance*> tags_;
+  std::vector<TagInstance> own_tags_;
   std::vector<std::vector<uint64_t>> elems_;  // Empty once dropped. Spec: syntax-eleminst
   std::vector<bool> data_dropped_;            // Spec: syntax-datainst
 };

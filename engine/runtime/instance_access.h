@@ -8,6 +8,7 @@
 
 #include "engine/abi/instance_context.h"
 #include "engine/runtime/instance.h"
+#include "engine/runtime/loaded_module.h"
 
 namespace wasmd::engine {
 
@@ -25,12 +26,35 @@ struct InstanceAccess {
   static std::vector<bool>& DataDropped(InstanceContext* context) {
     return Of(context).data_dropped_;
   }
+  static const TagInstance& Tag(InstanceContext* context, uint32_t index) {
+    return *Of(context).tags_[index];
+  }
+  // visit(word) for each exnref in the instance's own globals and segments.
+  template <typename Visit>
+  static void ForEachExnRef(const Instance& instance, Visit visit);
   static FuncRef& FuncRefOf(InstanceContext* context, uint32_t index) {
     return Of(context).FuncRefOf(index);
   }
   // The function's code has been made.
   static void SetCode(InstanceContext* context, uint32_t func_index, const void* code);
 };
+
+template <typename Visit>
+void InstanceAccess::ForEachExnRef(const Instance& instance, Visit visit) {
+  for (const GlobalInstance& global : instance.own_globals_) {
+    if (global.type.type == ValType::kExnRef) {
+      visit(global.cell->lo);
+    }
+  }
+  const std::vector<ElemSegment>& segments = instance.module().module().elems;
+  for (size_t i = 0; i < instance.elems_.size(); ++i) {
+    if (segments[i].type == ValType::kExnRef) {
+      for (const uint64_t word : instance.elems_[i]) {
+        visit(word);
+      }
+    }
+  }
+}
 
 }  // namespace wasmd::engine
 

@@ -45,6 +45,7 @@ struct Matcher {
            LimitsMatch(memory.limits, want.limits);
   }
   bool operator()(const GlobalType& want) const { return std::get<GlobalType>(have) == want; }
+  bool operator()(const TagType& want) const { return std::get<TagType>(have) == want; }
 };
 
 bool Matches(const ExternType& have, const ExternType& want) {
@@ -145,6 +146,7 @@ class Instantiator {
   void LinkFunc(const Linker::Definition& definition);
   absl::Status MakeTables();
   absl::Status MakeMemories();
+  void MakeTags();
   void MakeGlobals();
   void MakeElems();
   uint64_t Evaluate(const ConstExpr& expr);
@@ -235,6 +237,9 @@ absl::Status Instantiator::LinkImports(std::span<const Linker::Definition* const
         instance_->globals_.push_back(&global);
         break;
       }
+      case ExternKind::kTag:
+        instance_->tags_.push_back(&std::get<TagHandle>(std::get<Extern>(definition)).tag());
+        break;
     }
   }
   return absl::OkStatus();
@@ -303,6 +308,19 @@ uint64_t Instantiator::EvaluateExtended(std::span<const ConstOp> ops) {
   return stack.back();
 }
 
+// Spec: alloc-tag
+void Instantiator::MakeTags() {
+  const size_t imported = instance_->tags_.size();
+  instance_->own_tags_.reserve(module_.tags.size() - imported);  // Their addresses are given out.
+  for (auto i = static_cast<uint32_t>(imported); i < module_.tags.size(); ++i) {
+    instance_->own_tags_.push_back({&module_.tag_type(i)});
+    instance_->tags_.push_back(&instance_->own_tags_.back());
+  }
+  for (uint32_t i = 0; i < instance_->tags_.size(); ++i) {
+    At<const TagInstance*>(layout_.tag_address(i)) = instance_->tags_[i];
+  }
+}
+
 void Instantiator::MakeGlobals() {
   const size_t imported = instance_->globals_.size();
   instance_->own_globals_.reserve(module_.globals.size() -
@@ -338,6 +356,7 @@ absl::Status Instantiator::Build(std::span<const Linker::Definition* const> impo
   WASMD_RETURN_IF_ERROR(LinkImports(imports));
   WASMD_RETURN_IF_ERROR(MakeTables());
   WASMD_RETURN_IF_ERROR(MakeMemories());
+  MakeTags();
   MakeGlobals();
   MakeElems();
   return absl::OkStatus();

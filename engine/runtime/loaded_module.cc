@@ -53,7 +53,7 @@ class LoadedModule::Impl::CompilerLease {
     const absl::Status status = compiler_->CompileFunction(func_index, output_);
     absl::StatusOr<const void*> code = nullptr;
     if (status.ok()) {
-      code = impl_.code_.Append(func_index, output_.code, output_.sites);
+      code = impl_.code_.Append(func_index, output_.code, output_.sites, output_.handlers);
     } else if (absl::IsInvalidArgument(status)) {
       // Bodies are validated before.
       code = absl::InternalError(

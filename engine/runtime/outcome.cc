@@ -7,12 +7,26 @@
 namespace wasmd::engine {
 namespace {
 
+// A tag may have a thousand.
+constexpr size_t kMaxValuesShown = 16;
+
 struct Printer {
   std::string operator()(const Trap& trap) const { return StrCat("trap: ", trap.message); }
   std::string operator()(const Interrupt& interrupt) const {
     return StrCat("interrupted: ", ToString(interrupt.reason));
   }
   std::string operator()(const Exit& exit) const { return StrCat("exit: ", exit.code); }
+  std::string operator()(const Exception& exception) const {
+    std::string text = "uncaught exception (";
+    for (size_t i = 0; i < exception.values.size(); ++i) {
+      if (i == kMaxValuesShown) {
+        text += ", …";
+        break;
+      }
+      StrAppend(&text, i == 0 ? "" : ", ", ToString(exception.values[i]));
+    }
+    return text + ")";
+  }
 };
 
 constexpr uint32_t kTrapCodes = 32;  // TrapMask has a bit for each.

@@ -4,10 +4,11 @@
 //   if (outcome.ok()) …                                   results are there
 //   else if (const Trap* trap = outcome.trap()) …          the guest's fault, or a host function's
 //   else if (const Interrupt* i = outcome.interrupt()) …   we stopped it: deadline, cancel
+//   else if (const Exception* e = outcome.exception()) …   it threw, and nobody in wasm caught
 //   else outcome.exit()->code                              a host function ended it: WASI's
 //   proc_exit
 //
-// Values, movable; hold no reference to the store. Thread-compatible.
+// Values, movable; hold no reference to the store, but for an Exception's tag. Thread-compatible.
 #ifndef WASMD_ENGINE_RUNTIME_OUTCOME_H_
 #define WASMD_ENGINE_RUNTIME_OUTCOME_H_
 
@@ -22,6 +23,8 @@
 
 #include "engine/base/check.h"
 #include "engine/runtime/backtrace.h"  // IWYU pragma: export
+#include "engine/runtime/tag.h"
+#include "engine/runtime/value.h"
 #include "engine/wasm/trap_code.h"
 
 namespace wasmd::engine {
@@ -69,8 +72,15 @@ struct Exit {
   uint32_t code = 0;
 };
 
+// A wasm exception that reached the caller. A host function may let it go on: HostContext::Throw.
+struct Exception {
+  TagHandle tag;              // Compare it with the tags that are known: by import and export.
+  std::vector<Value> values;  // Of the tag's parameters.
+  Backtrace backtrace;        // Where it was thrown, or thrown again.
+};
+
 // Why a guest stopped.
-using Stop = std::variant<Trap, Interrupt, Exit>;
+using Stop = std::variant<Trap, Interrupt, Exit, Exception>;
 
 namespace outcome_internal {
 
@@ -101,6 +111,7 @@ class StopHolder {
   const Trap* trap() const { return Get<Trap>(); }
   const Interrupt* interrupt() const { return Get<Interrupt>(); }
   const Exit* exit() const { return Get<Exit>(); }
+  const Exception* exception() const { return Get<Exception>(); }
   // Not ok() only.
   const Stop& stop() const& {
     WASMD_CHECK(stop_ != nullptr);
@@ -170,7 +181,8 @@ class [[nodiscard]] Outcome<void> : public outcome_internal::StopHolder {
   explicit Outcome(StopHolder stop) : StopHolder(std::move(stop)) {}
 };
 
-// One line: "trap: integer divide by zero", "interrupted: deadline", "exit: 3".
+// One line: "trap: integer divide by zero", "interrupted: deadline", "exit: 3",
+// "uncaught exception (i32:7)".
 std::string ToString(const Stop& stop);
 
 }  // namespace wasmd::engine

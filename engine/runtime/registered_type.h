@@ -16,6 +16,7 @@ struct RegisteredType {
   // Null until a function of the type is called for the first time; engine/abi/call_stub.h.
   std::atomic<const void*> call_stub{nullptr};
   size_t param_count = 0;
+  // SIZE_MAX where a call has to look at its results, which are exnrefs: it takes the long way.
   size_t result_count = 0;
   uint32_t id = 0;
   FuncType type;

@@ -5,6 +5,8 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/base/str_cat.h"
+#include "engine/runtime/instance_access.h"
+#include "engine/runtime/loaded_module.h"
 #include "engine/runtime/store_impl.h"
 
 namespace wasmd::engine {
@@ -38,6 +40,22 @@ Store::Impl::~Impl() {
 bool Store::Impl::OwnsMemoryAt(uint64_t address) const {
   return std::ranges::any_of(memories,
                              [address](const auto& memory) { return memory->Reserves(address); });
+}
+
+void Store::Impl::ForEachExnRef(const std::function<void(uint64_t)>& visit) const {
+  for (const auto& owned : globals) {
+    if (owned->global.type.type == ValType::kExnRef) {
+      visit(owned->cell.lo);
+    }
+  }
+  for (const auto& table : tables) {
+    if (table->type().element == ValType::kExnRef) {
+      std::for_each_n(table->elements(), table->size(), visit);
+    }
+  }
+  for (const auto& instance : instances) {
+    InstanceAccess::ForEachExnRef(*instance, visit);
+  }
 }
 
 Store::Store(std::shared_ptr<RuntimeEnv> env, const StoreOptions& options)
@@ -83,6 +101,27 @@ absl::StatusOr<GlobalHandle> Store::CreateGlobal(const GlobalType& type, const V
   WriteCell(owned->cell, init);
   impl_->globals.push_back(std::move(owned));
   return GlobalHandle(*this, impl_->globals.back()->global);
+}
+
+absl::StatusOr<TagHandle> Store::CreateTag(const FuncType& type) {
+  if (!type.results.empty()) {
+    return absl::InvalidArgumentError(StrCat("a tag of type ", ToString(type), " has results"));
+  }
+  auto owned = std::make_unique<Impl::OwnedTag>(Impl::OwnedTag{.type = type, .tag = {}});
+  owned->tag.type = &owned->type;
+  impl_->tags.push_back(std::move(owned));
+  return TagHandle(*this, impl_->tags.back()->tag);
+}
+
+absl::StatusOr<Exception> Store::ExceptionOf(const Value& ref) {
+  if (ref.type != ValType::kExnRef || ref.bits == 0) {
+    return absl::InvalidArgumentError(StrCat(ToString(ref), " is no exception"));
+  }
+  std::optional<Exception> exception = impl_->exceptions.Describe(ref.bits);
+  if (!exception.has_value()) {
+    return absl::NotFoundError("the exception has gone");
+  }
+  return *std::move(exception);
 }
 
 FuncHandle Store::CreateFunc(const FuncType& type, HostCallback callback) {

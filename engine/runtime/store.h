@@ -62,6 +62,8 @@ class Store {
   absl::StatusOr<TableHandle> CreateTable(const TableType& type, const Value& init);
   // kInvalidArgument: `init` has another type.
   absl::StatusOr<GlobalHandle> CreateGlobal(const GlobalType& type, const Value& init);
+  // kInvalidArgument: `type` has results.
+  absl::StatusOr<TagHandle> CreateTag(const FuncType& type);
   // A host function as a reference. HostContext::instance() is null in it.
   FuncHandle CreateFunc(const FuncType& type, HostCallback callback);
   // A non-null funcref of this store as a handle.
@@ -69,7 +71,11 @@ class Store {
   // behaviour.
   absl::StatusOr<FuncHandle> FuncOf(const Value& ref);
 
-  // Bytes of all memories now.
+  // The exception that an exnref of this store refers to; its backtrace is empty.
+  // kInvalidArgument: null, or no exnref. kNotFound: it has gone (see Value).
+  absl::StatusOr<Exception> ExceptionOf(const Value& ref);
+
+  // Bytes of all memories now, and of exceptions that are alive.
   uint64_t memory_bytes() const;
 
   // For host functions that block. See HostContext.

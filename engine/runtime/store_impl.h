@@ -3,11 +3,13 @@
 #define WASMD_ENGINE_RUNTIME_STORE_IMPL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/abi/instance_context.h"
+#include "engine/runtime/exception_heap.h"
 #include "engine/runtime/host_binding.h"
 #include "engine/runtime/instance.h"
 #include "engine/runtime/interrupt_state.h"
@@ -32,6 +34,14 @@ class Store::Impl {
     Cell cell;
   };
 
+  // A tag of the embedder's own.
+  struct OwnedTag {
+    FuncType type;
+    TagInstance tag;
+  };
+
+  // visit(word) for each exnref in globals, tables and element segments; null ones too.
+  void ForEachExnRef(const std::function<void(uint64_t)>& visit) const;
   bool OwnsMemoryAt(uint64_t address) const;
 
   Store& store;
@@ -48,10 +58,12 @@ class Store::Impl {
   // taken by FuncHandle::Call.
   std::string stop_message;
   uint32_t exit_code = 0;
+  ExceptionHeap exceptions{*this};
 
   std::vector<std::unique_ptr<LinearMemory>> memories;
   std::vector<std::unique_ptr<TableInstance>> tables;
   std::vector<std::unique_ptr<OwnedGlobal>> globals;
+  std::vector<std::unique_ptr<OwnedTag>> tags;
   std::vector<std::unique_ptr<HostBinding>> bindings;
   std::vector<std::unique_ptr<Instance>> instances;
 };

@@ -1,5 +1,6 @@
 #include "engine/runtime/type_registry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -32,7 +33,9 @@ const RegisteredType& TypeRegistry::Acquire(const FuncType& type) {
   Entry& entry = entries_[id - 1];
   entry.type = std::make_unique<RegisteredType>();
   entry.type->param_count = type.params.size();
-  entry.type->result_count = type.results.size();
+  entry.type->result_count = std::ranges::find(type.results, ValType::kExnRef) == type.results.end()
+                                 ? type.results.size()
+                                 : SIZE_MAX;
   entry.type->id = id;
   entry.type->type = type;
   entry.holds = 1;

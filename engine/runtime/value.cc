@@ -22,6 +22,7 @@ std::string ToString(const Value& value) {
       return absl::StrFormat("v128:0x%016x%016x", value.hi, value.bits);
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
       return value.bits == 0 ? StrCat(ToString(value.type), ":null")
                              : absl::StrFormat("%s:0x%x", ToString(value.type), value.bits);
   }

@@ -1,8 +1,9 @@
 // Value: one wasm value as the embedder passes and receives it.
 //
 // A plain value. References are words: a funcref is a FuncRef* of the store it came from and means
-// nothing in another store; an externref is any 64-bit word the embedder chose, 0 being null. Spec:
-// syntax-val
+// nothing in another store; an externref is any 64-bit word the embedder chose, 0 being null; an
+// exnref is an exception of its store (Store::ExceptionOf), which is sure to be there for the
+// kMaxHostExceptions that the host was given last. Spec: syntax-val
 #ifndef WASMD_ENGINE_RUNTIME_VALUE_H_
 #define WASMD_ENGINE_RUNTIME_VALUE_H_
 

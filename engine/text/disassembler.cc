@@ -50,6 +50,20 @@ class DisassemblySink : public NullSink {
   void OnBlock(const BlockSignature& signature) { Open(signature); }
   void OnLoop(const BlockSignature& signature) { Open(signature); }
   void OnIf(const BlockSignature& signature) { Open(signature); }
+  void OnTryTable(const BlockSignature& signature, std::span<const CatchClause> clauses) {
+    static constexpr std::string_view kNames[] = {"catch", "catch_ref", "catch_all",
+                                                  "catch_all_ref"};
+    Open(signature);
+    for (const CatchClause& clause : clauses) {
+      text_ += absl::StrFormat(" (%s", kNames[static_cast<size_t>(clause.kind)]);
+      if (clause.has_tag()) {
+        Add(clause.tag_index);
+      }
+      Add(clause.depth);
+      text_ += ')';
+    }
+  }
+  void OnThrow(uint32_t tag_index, const FuncType& /*type*/) { Add(tag_index); }
   void OnEnd(bool /*reachable*/) { --depth_; }
   void OnBr(uint32_t depth) { Add(depth); }
   void OnBrIf(uint32_t depth) { Add(depth); }
@@ -112,7 +126,7 @@ class DisassemblySink : public NullSink {
     Add(elem_index);
   }
   void OnElemDrop(uint32_t elem_index) { Add(elem_index); }
-  void OnRefNull(ValType type) { text_ += type == ValType::kExternRef ? " extern" : " func"; }
+  void OnRefNull(ValType type) { absl::StrAppendFormat(&text_, " %s", PrintHeapType(type)); }
   void OnRefFunc(uint32_t func_index) {
     Add(func_index);
     text_ += NameOf(func_index);

@@ -40,10 +40,6 @@ std::string PrintLimits(const Limits& limits, AddressType address) {
                                 : absl::StrFormat("%s%d", type, limits.min);
 }
 
-std::string PrintHeapType(ValType type) {
-  return type == ValType::kExternRef ? "extern" : "func";
-}
-
 // With quotes; anything that is not printable ASCII as \hh.
 std::string Quote(std::string_view text) {
   std::string quoted = "\"";
@@ -112,12 +108,24 @@ std::string PrintValue(ValType type, uint64_t bits) {
       return PrintFloat(std::bit_cast<double>(bits), bits & 0xf'ffff'ffff'ffff, 0x8'0000'0000'0000);
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
       return bits == 0 ? "null" : absl::StrFormat("ref:0x%x", bits);
     case ValType::kBottom:
     case ValType::kV128:
       break;
   }
   return absl::StrFormat("0x%x", bits);
+}
+
+std::string_view PrintHeapType(ValType type) {
+  switch (type) {
+    case ValType::kExternRef:
+      return "extern";
+    case ValType::kExnRef:
+      return "exn";
+    default:
+      return "func";
+  }
 }
 
 std::string PrintTypes(std::span<const ValType> types) {
@@ -163,6 +171,10 @@ std::string Print(const GlobalType& type) {
                          : absl::StrFormat("(global %s)", ToString(type.type));
 }
 
+std::string Print(const TagType& type) {
+  return "(tag" + PrintSignature(type.type.params, {}) + ")";
+}
+
 std::string PrintExternType(const Module& module, ExternKind kind, uint32_t index) {
   switch (kind) {
     case ExternKind::kFunc:
@@ -173,6 +185,8 @@ std::string PrintExternType(const Module& module, ExternKind kind, uint32_t inde
       return Print(module.memories[index].type);
     case ExternKind::kGlobal:
       return Print(module.globals[index].type);
+    case ExternKind::kTag:
+      return Print(TagType{module.tag_type(index)});
   }
   return "?";
 }
@@ -208,6 +222,9 @@ std::string PrintModule(const Module& module) {
   }
   for (size_t i = module.imported_memories; i < module.memories.size(); ++i) {
     text += absl::StrFormat("%s ;; %d\n", Print(module.memories[i].type), i);
+  }
+  for (uint32_t i = module.imported_tags; i < module.tags.size(); ++i) {
+    text += absl::StrFormat("%s ;; %d\n", PrintExternType(module, ExternKind::kTag, i), i);
   }
   for (size_t i = module.imported_globals; i < module.globals.size(); ++i) {
     const Global& global = module.globals[i];

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "engine/wasm/module.h"
 #include "engine/wasm/types.h"
@@ -18,15 +19,20 @@ namespace wasmd::engine {
 // "null" or "ref:0x<bits>".
 std::string PrintValue(ValType type, uint64_t bits);
 
+// "func", "extern" or "exn", of a reference type.
+std::string_view PrintHeapType(ValType type);
+
 // "i32 i64", or empty.
 std::string PrintTypes(std::span<const ValType> types);
 // " (param i32 i32) (result i64)": each part with a space before it, and empty parts left out.
 std::string PrintSignature(std::span<const ValType> params, std::span<const ValType> results);
-// "(func (param i32) (result i64))", "(table 1 10 funcref)", "(memory 1)", "(global (mut i32))".
+// "(func (param i32) (result i64))", "(table 1 10 funcref)", "(memory 1)", "(global (mut i32))",
+// "(tag (param i32))".
 std::string Print(const FuncType& type);
 std::string Print(const TableType& type);
 std::string Print(const MemoryType& type);
 std::string Print(const GlobalType& type);
+std::string Print(const TagType& type);
 // The type of what an import or export of this kind and index is. The index is one of the module's.
 std::string PrintExternType(const Module& module, ExternKind kind, uint32_t index);
 // "(i32.const 8)", "(global.get 0)", "(ref.func 3)", "(ref.null func)", "(global.get 0) (i32.const

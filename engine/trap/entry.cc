@@ -5,7 +5,8 @@
 //   wasmd_enter          which saves the callee-saved registers and calls the code;
 //   wasmd_raise_trap     is called by generated code (rsp of any alignment), and jumped to by the
 //                        host thunk and the lazy entry with their caller's return address on top of
-//                        the stack;
+//                        the stack; an exception goes to engine/trap/throw.cc first, and comes back
+//                        if nobody catches it;
 //   wasmd_fault_exit     is where the signal handlers let the thread continue: edi = trap code, rsi
 //   = pc, rdx = rbp, ecx = ExitKind, r8 = the address touched, or the reason of the interrupt.
 //
@@ -117,6 +118,11 @@ wasmd_enter:
   .type wasmd_raise_trap, @function
 wasmd_raise_trap:
   .cfi_startproc
+  cmpl $15, %edi
+  je wasmd_throw
+  .globl wasmd_raise_uncaught
+  .hidden wasmd_raise_uncaught
+wasmd_raise_uncaught:
   movq (%rsp), %rsi
   movq %rbp, %rdx
   xorl %ecx, %ecx
@@ -145,6 +151,8 @@ wasmd_fault_exit:
 )");
 
 #undef FRAME
+
+static_assert(static_cast<int>(TrapCode::kException) == 15);
 
 namespace {
 
@@ -235,7 +243,8 @@ class Outer {
         stack_limit_(store.stack_limit),
         running_thread_(store.running_thread.load(std::memory_order_relaxed)),
         stack_low_(store.stack_low.load(std::memory_order_relaxed)),
-        stack_high_(store.stack_high.load(std::memory_order_relaxed)) {}
+        stack_high_(store.stack_high.load(std::memory_order_relaxed)),
+        activations_elsewhere_(store.activations_elsewhere) {}
   bool is_active() const { return window_ == kStoreActive; }
   uint64_t stack_limit() const { return stack_limit_; }
   uint64_t stack_low() const { return stack_low_; }
@@ -249,6 +258,7 @@ class Outer {
     store_.running_thread.store(running_thread_, std::memory_order_relaxed);
     store_.stack_low.store(stack_low_, std::memory_order_relaxed);
     store_.stack_high.store(stack_high_, std::memory_order_relaxed);
+    store_.activations_elsewhere = activations_elsewhere_;
   }
 
  private:
@@ -258,6 +268,7 @@ class Outer {
   const int32_t running_thread_;
   const uint64_t stack_low_;
   const uint64_t stack_high_;
+  const uint32_t activations_elsewhere_;
 };
 
 }  // namespace
@@ -293,12 +304,14 @@ EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
   if (outer.is_active() && outer.stack_low() == stack.low) {
     limit = std::max(limit, outer.stack_limit());
   }
+  const bool is_elsewhere = outer.is_active() && outer.stack_low() != stack.low;
   if (top <= limit) [[unlikely]] {
     return NotEntered(frame, TrapCode::kStackOverflow);
   }
   store.running_thread.store(thread_id, std::memory_order_relaxed);
   store.stack_low.store(stack.low, std::memory_order_relaxed);
   store.stack_high.store(stack.high, std::memory_order_relaxed);
+  store.activations_elsewhere += is_elsewhere ? 1 : 0;
   store.window.store(kStoreActive, std::memory_order_relaxed);
   // The watchdog (engine/runtime/watchdog.h) looks at the window until its interrupt is
   // acknowledged, so the order in which others see these does not matter; that the flag is read

@@ -29,7 +29,8 @@ enum class EntryResult : uint8_t {
 // reverse order. The signal actions have been installed (engine/trap/signal_actions.h).
 EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes);
 
-// By the convention of InstanceContext::raise_trap.
+// By the convention of InstanceContext::raise_trap. TrapCode::kException throws the store's pending
+// exception: if wasm of this activation catches it, it is no trap.
 extern "C" void wasmd_raise_trap();
 
 }  // namespace wasmd::engine

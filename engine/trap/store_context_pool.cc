@@ -52,6 +52,8 @@ void StoreContextRelease::operator()(StoreContext* context) const {
   context->stack_limit = 0;
   context->window_low = 0;
   context->trap_record = nullptr;
+  context->pending_exception = nullptr;
+  context->activations_elsewhere = 0;
   Pool& pool = ThePool();
   const MutexLock lock(pool.mutex);
   pool.free.push_back(context->pool_index);

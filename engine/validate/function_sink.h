@@ -18,7 +18,7 @@
 //  `offset` is the byte offset in
 //    the module (as in error messages and backtraces).
 //  - Unreachable code is validated but not shown: after OnUnreachable, OnBr, OnBrTable, OnReturn,
-//  OnReturnCall, OnReturnCallIndirect
+//  OnReturnCall, OnReturnCallIndirect, OnThrow, OnThrowRef
 //    the next call is the OnElse or OnEnd that ends the enclosing block. Blocks that begin in
 //    unreachable code are not shown at all, nor are their ends. A sink with kWantsUnreachable =
 //    true (the disassembler) sees everything.
@@ -54,6 +54,21 @@ struct MemArg {
   uint64_t offset = 0;
 };
 
+// A clause of try_table. Spec: syntax-catch
+struct CatchClause {
+  enum class Kind : uint8_t { kCatch = 0, kCatchRef = 1, kCatchAll = 2, kCatchAllRef = 3 };
+  Kind kind = Kind::kCatch;
+  uint32_t tag_index = 0;  // kCatch and kCatchRef only.
+  uint32_t depth = 0;      // Of the label, counted from the block around try_table: 0.
+
+  // Otherwise any exception.
+  [[nodiscard]] bool has_tag() const { return kind == Kind::kCatch || kind == Kind::kCatchRef; }
+  // The label's last operand is the exnref.
+  [[nodiscard]] bool has_ref() const {
+    return kind == Kind::kCatchRef || kind == Kind::kCatchAllRef;
+  }
+};
+
 // The sink that ignores everything; also the complete list of members.
 struct NullSink {
   static constexpr bool kWantsUnreachable = false;
@@ -74,6 +89,9 @@ struct NullSink {
   // Parameters stay on the stack; they are the block's first operands.
   void OnBlock(const BlockSignature& /*signature*/) {}
   void OnLoop(const BlockSignature& /*signature*/) {}
+  // A block. An exception that is thrown in it, or leaves a call in it, goes to the label of the
+  // first clause that catches it, with the tag's values and then the exnref, if it has one.
+  void OnTryTable(const BlockSignature& /*signature*/, std::span<const CatchClause> /*clauses*/) {}
   // Pops the i32 condition.
   void OnIf(const BlockSignature& /*signature*/) {}
   // `reachable`: the end of the `then` arm is reached. The stack is the block's parameters again.
@@ -100,6 +118,11 @@ struct NullSink {
   void OnReturnCall(uint32_t /*func_index*/, const FuncType& /*type*/) {}
   void OnReturnCallIndirect(uint32_t /*type_index*/, uint32_t /*table_index*/,
                             const FuncType& /*type*/) {}
+
+  // Pops the tag's values; nothing comes after. Spec: exec-throw
+  void OnThrow(uint32_t /*tag_index*/, const FuncType& /*type*/) {}
+  // Pops the exnref; nothing comes after.
+  void OnThrowRef() {}
 
   // --- Parametric and variable.
   void OnDrop(ValType /*type*/) {}

@@ -38,6 +38,7 @@ constexpr ValType kOneF32[] = {ValType::kF32};
 constexpr ValType kOneF64[] = {ValType::kF64};
 constexpr ValType kOneFuncRef[] = {ValType::kFuncRef};
 constexpr ValType kOneExternRef[] = {ValType::kExternRef};
+constexpr ValType kOneExnRef[] = {ValType::kExnRef};
 
 // Empty: `code` is no value type that we take.
 std::span<const ValType> OneValType(uint8_t code) {
@@ -54,6 +55,8 @@ std::span<const ValType> OneValType(uint8_t code) {
       return kOneFuncRef;
     case 0x6f:
       return kOneExternRef;
+    case 0x69:
+      return kOneExnRef;
     default:
       return {};
   }
@@ -339,6 +342,50 @@ bool FunctionWalkerBase::ReadDataIndex(uint32_t& index) {
     return Fail("data count section required");
   }
   return index < *module_.data_count || FailUnknown("data segment", index);
+}
+
+bool FunctionWalkerBase::ReadTagIndex(uint32_t& index) {
+  if (!ReadU32(index)) {
+    return false;
+  }
+  return index < module_.tags.size() || FailUnknown("tag", index);
+}
+
+bool FunctionWalkerBase::ReadClauses() {
+  uint32_t count = 0;
+  if (!ReadU32(count)) {
+    return false;
+  }
+  scratch_.clauses.clear();
+  for (uint32_t i = 0; i < count; ++i) {  // Each takes bytes: the body bounds them.
+    CatchClause clause;
+    if (pos_ == end_) {
+      return FailLeb(LebError::kUnexpectedEnd);
+    }
+    if (*pos_ > static_cast<uint8_t>(CatchClause::Kind::kCatchAllRef)) {
+      return FailAt(pos_, "malformed catch clause");
+    }
+    clause.kind = static_cast<CatchClause::Kind>(*pos_++);
+    if ((clause.has_tag() && !ReadTagIndex(clause.tag_index)) || !ReadLabel(clause.depth)) {
+      return false;
+    }
+    std::span<const ValType> operands = LabelTypes(frame(clause.depth));
+    if (clause.has_ref()) {
+      if (operands.empty() || operands.back() != ValType::kExnRef) {
+        return Fail("type mismatch: the label of a catch clause takes no exnref");
+      }
+      operands = operands.first(operands.size() - 1);
+    }
+    const bool matches =
+        clause.has_tag() ? std::ranges::equal(operands, module_.tag_type(clause.tag_index).params)
+                         : operands.empty();
+    if (!matches) {
+      return Fail("type mismatch: the label of a catch clause does not take the tag's values");
+    }
+    NoteBranch(clause.depth);
+    scratch_.clauses.push_back(clause);
+  }
+  return true;
 }
 
 bool FunctionWalkerBase::ReadTargets(uint32_t& default_depth) {

@@ -61,6 +61,7 @@ struct WalkerScratch {
   std::vector<ValType> locals;  // All of them, or the first ones.
   std::vector<LocalRun> local_runs;
   std::vector<uint32_t> targets;
+  std::vector<CatchClause> clauses;
 };
 
 // What does not depend on the sink: state, operand stack, immediates, errors.
@@ -179,6 +180,10 @@ class FunctionWalkerBase {
   bool ReadDataIndex(uint32_t& index);
   // Into scratch_.targets.
   bool ReadTargets(uint32_t& default_depth);
+  bool ReadTagIndex(uint32_t& index);
+  // Into scratch_.clauses, each checked against its label. The block's parameters have been popped.
+  // Spec: valid-catch
+  bool ReadClauses();
   // Depth of a label.
   [[gnu::always_inline]] bool ReadLabel(uint32_t& depth) {
     if (!ReadU32(depth)) {
@@ -596,6 +601,33 @@ class FunctionWalker : public FunctionWalkerBase {
       return;
     }
     Show<Opcode::kIf>([&] { sink_.OnIf(signature); });
+  }
+  void Visit(Op<Opcode::kTryTable> /*op*/) {
+    BlockSignature signature;
+    if (!ReadBlockType(signature) || !PopTypes(signature.params) || !ReadClauses() ||
+        !PushFrame(Kind::kBlock, signature)) {
+      return;
+    }
+    Show<Opcode::kTryTable>([&] { sink_.OnTryTable(signature, scratch_.clauses); });
+  }
+  void Visit(Op<Opcode::kThrow> /*op*/) {
+    uint32_t index = 0;
+    if (!ReadTagIndex(index)) {
+      return;
+    }
+    const FuncType& type = module_.tag_type(index);
+    if (!PopTypes(type.params)) {
+      return;
+    }
+    Show<Opcode::kThrow>([&] { sink_.OnThrow(index, type); });
+    MarkUnreachable();
+  }
+  void Visit(Op<Opcode::kThrowRef> /*op*/) {
+    if (!Pop(ValType::kExnRef)) {
+      return;
+    }
+    Show<Opcode::kThrowRef>([this] { sink_.OnThrowRef(); });
+    MarkUnreachable();
   }
   void Visit(Op<Opcode::kElse> /*op*/) {
     ControlFrame& current = scratch_.frames.back();

@@ -22,7 +22,7 @@ namespace wasmd::engine {
   FEATURE(ExtendedConst, "extended-const", true)                 \
   FEATURE(MultiMemory, "multi-memory", true)                     \
   FEATURE(Memory64, "memory64", true)                            \
-  FEATURE(Exceptions, "exception-handling", false)               \
+  FEATURE(Exceptions, "exception-handling", true)                \
   FEATURE(LegacyExceptions, "legacy-exceptions", false)          \
   FEATURE(FunctionReferences, "function-references", false)      \
   FEATURE(Gc, "gc", false)                                       \

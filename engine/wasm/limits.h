@@ -15,6 +15,7 @@ inline constexpr uint32_t kMaxFuncs = 1'000'000;  // Imported and defined togeth
 inline constexpr uint32_t kMaxImports = 1'000'000;
 inline constexpr uint32_t kMaxExports = 1'000'000;
 inline constexpr uint32_t kMaxGlobals = 1'000'000;
+inline constexpr uint32_t kMaxTags = 1'000'000;
 inline constexpr uint32_t kMaxDataSegments = 100'000;
 inline constexpr uint32_t kMaxElemSegments = 10'000'000;
 inline constexpr uint32_t kMaxTables = 100'000;
@@ -52,6 +53,13 @@ inline constexpr uint64_t kCodeArenaBytes = uint64_t{1} << 31;
 // builtins and the fault handler.
 inline constexpr uint64_t kDefaultWasmStackBytes = 1u << 20;
 inline constexpr uint64_t kHostStackReserveBytes = 128u << 10;
+
+// Exceptions that are alive in a store: what a guest keeps by exnrefs. They count as the store's
+// memory too.
+inline constexpr uint64_t kMaxExceptionBytes = 64u << 20;
+// The exnrefs that were given to the host last, in a store, whose exceptions stay. See
+// engine/runtime/exception_heap.h.
+inline constexpr uint32_t kMaxHostExceptions = 1024;
 
 // Frames a backtrace holds. Deeper ones keep the innermost and say how many were left out.
 inline constexpr uint32_t kMaxBacktraceFrames = 64;

@@ -99,6 +99,12 @@ struct Memory {
   bool is_imported = false;
 };
 
+// Spec: syntax-tag
+struct Tag {
+  uint32_t type_index = 0;
+  bool is_imported = false;
+};
+
 // Spec: syntax-elem
 struct ElemSegment {
   enum class Mode : uint8_t { kPassive, kActive, kDeclarative };
@@ -140,6 +146,7 @@ struct Module {
   std::vector<Func> funcs;
   std::vector<Table> tables;
   std::vector<Memory> memories;
+  std::vector<Tag> tags;
   std::vector<Global> globals;
   std::vector<Export> exports;
   std::optional<uint32_t> start;
@@ -153,10 +160,14 @@ struct Module {
   uint32_t imported_tables = 0;
   uint32_t imported_memories = 0;
   uint32_t imported_globals = 0;
+  uint32_t imported_tags = 0;
   uint64_t code_section_bytes = 0;
 
   [[nodiscard]] const FuncType& func_type(uint32_t func_index) const {
     return types[funcs[func_index].type_index];
+  }
+  [[nodiscard]] const FuncType& tag_type(uint32_t tag_index) const {
+    return types[tags[tag_index].type_index];
   }
   [[nodiscard]] std::span<const std::byte> func_body(uint32_t func_index) const {
     return bytes.subspan(funcs[func_index].body_offset, funcs[func_index].body_bytes);

@@ -44,6 +44,8 @@ enum class Immediate : uint8_t {
   kMemoryCopy,  // destination memidx, source memidx
   kTableInit,   // elemidx tableidx
   kElemIndex,
+  kTagIndex,
+  kTryTable,   // blocktype vec(catch)
   kTableCopy,  // destination tableidx, source tableidx
 };
 

@@ -25,10 +25,11 @@ enum class ValType : uint32_t {
   kV128 = 0x7b,
   kFuncRef = 0x70,
   kExternRef = 0x6f,
+  kExnRef = 0x69,
 };
 
 constexpr bool IsRef(ValType type) {
-  return type == ValType::kFuncRef || type == ValType::kExternRef;
+  return type == ValType::kFuncRef || type == ValType::kExternRef || type == ValType::kExnRef;
 }
 constexpr bool IsFloat(ValType type) {
   return type == ValType::kF32 || type == ValType::kF64;
@@ -60,6 +61,8 @@ constexpr std::string_view ToString(ValType type) {
       return "funcref";
     case ValType::kExternRef:
       return "externref";
+    case ValType::kExnRef:
+      return "exnref";
   }
   return "?";
 }
@@ -115,8 +118,15 @@ struct GlobalType {
   friend bool operator==(const GlobalType&, const GlobalType&) = default;
 };
 
+// The values that exceptions of a tag have: its function type's parameters. It has no results.
+// Spec: syntax-tagtype
+struct TagType {
+  FuncType type;
+  friend bool operator==(const TagType&, const TagType&) = default;
+};
+
 // Spec: syntax-externtype
-enum class ExternKind : uint8_t { kFunc = 0, kTable = 1, kMemory = 2, kGlobal = 3 };
+enum class ExternKind : uint8_t { kFunc = 0, kTable = 1, kMemory = 2, kGlobal = 3, kTag = 4 };
 
 constexpr std::string_view ToString(ExternKind kind) {
   switch (kind) {
@@ -128,6 +138,8 @@ constexpr std::string_view ToString(ExternKind kind) {
       return "memory";
     case ExternKind::kGlobal:
       return "global";
+    case ExternKind::kTag:
+      return "tag";
   }
   return "?";
 }

@@ -85,6 +85,9 @@ class Script {
     if (type == "assert_trap" || type == "assert_exhaustion") {
       return RunTrap(command);
     }
+    if (type == "assert_exception") {
+      return RunException(command);
+    }
     return absl::StrCat("unknown command ", type);
   }
 
@@ -229,6 +232,9 @@ class Script {
     if ((type == "funcref" || type == "nullfuncref") && is_null) {
       return Value::Null(ValType::kFuncRef);
     }
+    if ((type == "exnref" || type == "nullexnref") && is_null) {
+      return Value::Null(ValType::kExnRef);
+    }
     return std::nullopt;
   }
 
@@ -263,9 +269,8 @@ class Script {
     if (type == "refnull" || type.starts_with("null")) {
       return engine::IsRef(value.type) && value.bits == 0;
     }
-    if ((type == "externref" || type == "funcref") && text.empty()) {
-      return value.type == (type == "funcref" ? ValType::kFuncRef : ValType::kExternRef) &&
-             value.bits != 0;
+    if ((type == "externref" || type == "funcref" || type == "exnref") && text.empty()) {
+      return engine::ToString(value.type) == type && value.bits != 0;
     }
     const std::optional<Value> exact = ParseArg(expected);
     return exact.has_value() && *exact == value;
@@ -359,6 +364,18 @@ class Script {
     if (!TextMatches(*trap, command.value("text", std::string()))) {
       return absl::StrCat("trapped with \"", trap->message, "\", expected \"",
                           std::string(command.value("text", "")), "\"");
+    }
+    return "";
+  }
+
+  std::string RunException(const Json& command) {
+    std::vector<Value> results;
+    Outcome<void> outcome;
+    if (const auto message = Act(command.at("action"), results, outcome)) {
+      return *message;
+    }
+    if (outcome.exception() == nullptr) {
+      return outcome.ok() ? "returned" : engine::ToString(outcome.stop());
     }
     return "";
   }

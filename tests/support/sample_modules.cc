@@ -97,6 +97,30 @@ constexpr std::string_view kControl = R"((module
     (drop (select (result externref) (ref.null extern) (ref.null extern) (local.get 0)))
     (drop (ref.is_null (ref.null func))))))";
 
+// Tags, clauses of all kinds, exnrefs; the text format's assembler does not know try_table.
+Bytes Exceptions() {
+  const Bytes throws = {0x1f, 0x40, 0x01, 0x01, 0x00, 0x00,  // try_table (catch_ref 0 0)
+                        0x41, 0x01, 0x08, 0x00, 0x0b,        // i32.const 1, throw 0, end
+                        0xd0, 0x69, 0x21, 0x00,              // ref.null exn, local.set 0
+                        0x20, 0x00, 0x0a, 0x0b};             // local.get 0, throw_ref, end
+  const Bytes catches = {0x02, 0x40,                         // block
+                         0x1f, 0x7f, 0x02, 0x02, 0x00, 0x00, 0x01, 0x00,  // try_table (result i32)
+                                                                          // (catch_all 0)
+                                                                          // (catch 1 0)
+                         0x10, 0x00, 0x1a, 0x1a, 0x12, 0x01,  // call 0, drop, drop, return_call 1
+                         0x0b, 0x1a, 0x0b, 0x0b};             // end, drop, end, end
+  return WasmModule({
+      Section(1, Vec({FuncTypeBytes({}, {0x7f, 0x69}), FuncTypeBytes({}, {}),
+                      FuncTypeBytes({0x7f}, {})})),
+      Section(2, Vec({Concat({NameBytes("env"), NameBytes("tag"), {0x04, 0x00, 0x02}})})),
+      Section(3, Vec({Leb(0), Leb(1)})),
+      Section(13, Vec({{0x00, 0x01}})),
+      Section(6, Vec({{0x69, 0x01, 0xd0, 0x69, 0x0b}})),
+      Section(7, Vec({Concat({NameBytes("tag"), {0x04, 0x01}})})),
+      Section(10, Vec({Body({{0x01, 0x69}}, throws), Body({}, catches)})),
+  });
+}
+
 }  // namespace
 
 const std::vector<SampleModule>& SampleModules() {
@@ -104,6 +128,7 @@ const std::vector<SampleModule>& SampleModules() {
       {"factorial", Wat(kFactorial)},
       {"every_section", Wat(kEverySection)},
       {"control", Wat(kControl)},
+      {"exceptions", Exceptions()},
   };
   return modules;
 }

@@ -69,6 +69,11 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   slow_paths_.clear();
   tables_.clear();
   table_entries_.clear();
+  handlers_.Clear();
+  pads_.clear();
+  current_try_ = HandlerTable::kNoTry;
+  last_call_pc_ = 0;
+  frame_patches_.clear();
 }
 
 absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
@@ -80,6 +85,7 @@ absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
     return absl::ResourceExhaustedError(absl::StrCat("function ", func_index_, ": ", message));
   }
   out.frame_bytes = frame_bytes_;
+  out.handlers = handlers_;
   return absl::OkStatus();
 }
 
@@ -224,6 +230,9 @@ void FunctionCompiler::ZeroLocals(const FuncType& type) {
 void FunctionCompiler::FinishPrologue() {
   const uint32_t total = (8 + 8 * slot_count_ + 15) & ~uint32_t{15};
   frame_bytes_ = total;
+  for (const uint32_t at : frame_patches_) {
+    asm_.Patch32(at, 0 - total);
+  }
   if (total <= kUncheckedFrameBytes) {
     asm_.Patch32(frame_patch_ + 3, total - 8);
     return;
@@ -283,22 +292,29 @@ void FunctionCompiler::MoveArguments(std::span<const Value> values,
       continue;
     }
     if (!has_store) {
-      asm_.Load(Kind::kI64, kScratch, Mem::Frame(-8));
-      asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
+      LoadStoreContext();
       has_store = true;
     }
-    const Mem cell = OverflowCell(location.index);
-    if (value.is_reg()) {
-      asm_.StoreWord(cell, value.reg);
+    StoreOverflow(location.index, value);
+  }
+}
+
+void FunctionCompiler::LoadStoreContext() {
+  asm_.Load(Kind::kI64, kScratch, Mem::Frame(-8));
+  asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
+}
+
+void FunctionCompiler::StoreOverflow(uint32_t cell, const Value& value) {
+  Reg reg = value.reg;
+  if (!value.is_reg()) {
+    reg = kScratchXmm;
+    if (value.is_const()) {
+      asm_.LoadConstant(Kind::kF64, reg, value.bits);
     } else {
-      if (value.is_const()) {
-        asm_.LoadConstant(Kind::kF64, kScratchXmm, value.bits);
-      } else {
-        asm_.Load(Kind::kF64, kScratchXmm, Mem::Frame(value.disp));
-      }
-      asm_.StoreWord(cell, kScratchXmm);
+      asm_.Load(Kind::kF64, reg, Mem::Frame(value.disp));
     }
   }
+  asm_.StoreWord(OverflowCell(cell), reg);
 }
 
 void FunctionCompiler::PushResults(const FuncType& type) {
@@ -311,8 +327,7 @@ void FunctionCompiler::PushResults(const FuncType& type) {
       continue;
     }
     if (!has_store) {
-      asm_.Load(Kind::kI64, kScratch, Mem::Frame(-8));
-      asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
+      LoadStoreContext();
       has_store = true;
     }
     asm_.Load(Kind::kF64, kScratchXmm, OverflowCell(location.index));
@@ -459,20 +474,10 @@ void FunctionCompiler::EmitReturn() {
       continue;
     }
     if (!has_store) {
-      asm_.Load(Kind::kI64, kScratch, Mem::Frame(-8));
-      asm_.Load(Kind::kI64, kScratch, Mem::At(kScratch, kCtxStore));
+      LoadStoreContext();
       has_store = true;
     }
-    Reg reg = value.reg;
-    if (!value.is_reg()) {
-      reg = kScratchXmm;
-      if (value.is_const()) {
-        asm_.LoadConstant(Kind::kF64, reg, value.bits);
-      } else {
-        asm_.Load(Kind::kF64, reg, Mem::Frame(value.disp));
-      }
-    }
-    asm_.StoreWord(OverflowCell(location.index), reg);
+    StoreOverflow(location.index, value);
   }
   EmitPlan();
   static constexpr uint8_t kLeave[] = {0xc9, 0xc3};  // leave; ret

@@ -508,6 +508,7 @@ void FunctionCompiler::OnElse(bool reachable) {
   if (reachable) {
     BranchTo(control);
   }
+  EmitPads();
   control.kind = ControlKind::kElse;
   asm_.Bind(control.else_label);
   EnterState(states_[control.else_state], control, false);
@@ -520,12 +521,21 @@ void FunctionCompiler::OnElse(bool reachable) {
 void FunctionCompiler::OnEnd(bool reachable) {
   checked_.clear();
   Control& control = controls_.back();
+  if (control.try_index != kNone) {
+    MarkTry(handlers_.tries[control.try_index].outer);
+  }
   if (control.kind == ControlKind::kFunction) {
     if (reachable) {
       EmitReturn();
     }
+    EmitPads();
     PopControl();
     return;
+  }
+  if (!reachable) {
+    EmitPads();
+  } else if (control.pads != kNone) {
+    EmitPadsOf(control);
   }
   if (control.kind == ControlKind::kLoop) {
     if (!reachable) {

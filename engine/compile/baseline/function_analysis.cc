@@ -38,6 +38,9 @@ enum class Action : uint8_t {
   kCall2,
   kTailCall1,  // Uses the context too, and nothing comes after.
   kTailCall2,
+  kTryTable,
+  kThrow,
+  kThrowRef,
 };
 
 constexpr Action ActionOf(const OpcodeInfo& info) {
@@ -76,6 +79,12 @@ constexpr Action ActionOf(const OpcodeInfo& info) {
       return Action::kTailCall1;
     case Opcode::kReturnCallIndirect:
       return Action::kTailCall2;
+    case Opcode::kTryTable:
+      return Action::kTryTable;
+    case Opcode::kThrow:
+      return Action::kThrow;
+    case Opcode::kThrowRef:
+      return Action::kThrowRef;
     case Opcode::kMemorySize:
       return Action::kContext1;
     default:
@@ -118,6 +127,8 @@ constexpr Action ActionOf(const OpcodeInfo& info) {
     case Immediate::kBrTable:
     case Immediate::kFuncIndex:
     case Immediate::kLocalIndex:
+    case Immediate::kTagIndex:
+    case Immediate::kTryTable:
       break;
   }
   return Action::kUnknown;
@@ -202,7 +213,7 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_c
   blocks_.clear();
   hot_.clear();
   events_.clear();
-  br_table_targets_.clear();
+  targets_.clear();
   open_.clear();
   log_.clear();
   innermost_loop_ = kNone;
@@ -211,6 +222,7 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_c
   uses_memory_ = false;
   has_liveness_ = false;
   has_loops_ = false;
+  open_tries_ = 0;
   is_float_.assign(size_t{local_count_} + kPseudoLocals, 0);
   for (uint32_t i = 0; i < near_count_; ++i) {
     is_float_[i] = IsFloat(locals[i]) ? 1 : 0;
@@ -333,6 +345,32 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
           ++skipped;
         }
         break;
+      case Action::kTryTable: {
+        cursor.SkipLeb();
+        // Its labels are those of the blocks around it.
+        const auto handlers = static_cast<uint32_t>(targets_.size());
+        const uint32_t count = cursor.U32();
+        if (count > body_bytes) {
+          return false;
+        }
+        targets_.push_back(count);
+        for (uint32_t i = 0; i < count; ++i) {
+          if (cursor.Byte() < 2) {  // With a tag.
+            cursor.SkipLeb();
+          }
+          targets_.push_back(target(cursor.U32()));
+        }
+        if (is_reachable) {
+          work_ += count;
+          open_block(offset, action);
+          blocks_.back().handlers = handlers;
+          ++open_tries_;
+        } else {
+          targets_.resize(handlers);
+          ++skipped;
+        }
+        break;
+      }
       case Action::kElse:
         if (skipped == 0 && !open_.empty()) {
           blocks_[open_.back().block].has_else = true;
@@ -351,6 +389,8 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
         events_.push_back({offset, EventKind::kEnd, open_.back().block});
         if (blocks_[open_.back().block].is_loop) {
           CloseLoop(open_.back());
+        } else if (blocks_[open_.back().block].handlers != kNone) {
+          --open_tries_;
         }
         open_.pop_back();
         // Perhaps it is not; then what follows makes more locals live than need be.
@@ -372,10 +412,10 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
         if (count > body_bytes) {
           return false;
         }
-        const auto begin = static_cast<uint32_t>(br_table_targets_.size());
-        br_table_targets_.push_back(count + 1);
+        const auto begin = static_cast<uint32_t>(targets_.size());
+        targets_.push_back(count + 1);
         for (uint32_t i = 0; i <= count; ++i) {
-          br_table_targets_.push_back(target(cursor.U32()));
+          targets_.push_back(target(cursor.U32()));
         }
         if (is_reachable) {
           work_ += count + 1;
@@ -436,7 +476,18 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
         cursor.SkipLeb();
         if (is_reachable) {
           Log(local_count_, false);
-          NoteCall();
+          NoteCall(offset);
+        }
+        break;
+      case Action::kThrow:
+        cursor.SkipLeb();
+        [[fallthrough]];
+      case Action::kThrowRef:
+        if (is_reachable) {
+          Log(local_count_, false);
+          NoteCall(offset);
+          events_.push_back({offset, EventKind::kStop, 0});
+          is_reachable = false;
         }
         break;
       // The frame is gone before the callee runs: no call as far as registers and the stack go.
@@ -464,8 +515,12 @@ void FunctionAnalysis::Log(uint32_t local, bool is_assigned) {
   }
 }
 
-void FunctionAnalysis::NoteCall() {
+void FunctionAnalysis::NoteCall(uint32_t offset) {
   has_calls_ = true;
+  if (open_tries_ != 0) {
+    ++work_;
+    events_.push_back({offset, EventKind::kCall, 0});
+  }
   if (innermost_loop_ != kNone) {
     open_[innermost_loop_].calls_seen = true;
   }
@@ -537,6 +592,20 @@ void FunctionAnalysis::ComputeLiveness() {
   entry_live_ = live_;
 }
 
+void FunctionAnalysis::OrLabels(uint32_t targets, uint64_t* live) const {
+  const uint32_t count = targets_[targets];
+  for (uint32_t t = 1; t <= count; ++t) {
+    const uint32_t block = targets_[targets + t];
+    if (block == kNone) {
+      continue;
+    }
+    const uint64_t* const set = &label_live_[size_t{block} * words_];
+    for (size_t w = 0; w < words_; ++w) {
+      live[w] |= set[w];
+    }
+  }
+}
+
 void FunctionAnalysis::LivenessPass(bool is_final) {
   const size_t words = words_;
   uint64_t* const live = live_.data();
@@ -544,6 +613,7 @@ void FunctionAnalysis::LivenessPass(bool is_final) {
   open_.clear();  // From here on a stack of the blocks that the walk is in: `block`, and the
                   // enclosing loop in `outer_loop`.
   else_live_.clear();
+  handler_live_.clear();
   uint32_t loop = kNone;  // Block index of the innermost loop.
   std::fill_n(live, words, 0);
   for (size_t i = events_.size(); i-- != 0;) {
@@ -583,6 +653,15 @@ void FunctionAnalysis::LivenessPass(bool is_final) {
         } else {
           std::copy_n(live, words, set);
         }
+        if (info.handlers != kNone) {
+          // What this one's labels and those of the ones around it read.
+          handler_live_.resize(handler_live_.size() + words, 0);
+          uint64_t* const handlers = handler_live_.data() + handler_live_.size() - words;
+          if (handler_live_.size() > words) {
+            std::copy_n(handlers - words, words, handlers);
+          }
+          OrLabels(info.handlers, handlers);
+        }
         break;
       }
       case EventKind::kElse:
@@ -606,6 +685,9 @@ void FunctionAnalysis::LivenessPass(bool is_final) {
             live[w] |= set[w];
           }
         }
+        if (info.handlers != kNone) {
+          handler_live_.resize(handler_live_.size() - words);
+        }
         loop = open_.back().outer_loop;
         open_.pop_back();
         break;
@@ -625,18 +707,14 @@ void FunctionAnalysis::LivenessPass(bool is_final) {
           }
         }
         break;
-      case EventKind::kBrTable: {
+      case EventKind::kBrTable:
         std::fill_n(live, words, 0);
-        const uint32_t count = br_table_targets_[event.value];
-        for (uint32_t t = 1; t <= count; ++t) {
-          const uint32_t block = br_table_targets_[event.value + t];
-          if (block == kNone) {
-            continue;
-          }
-          const uint64_t* const set = label(block);
-          for (size_t w = 0; w < words; ++w) {
-            live[w] |= set[w];
-          }
+        OrLabels(event.value, live);
+        break;
+      case EventKind::kCall: {
+        const uint64_t* const set = handler_live_.data() + handler_live_.size() - words;
+        for (size_t w = 0; w < words; ++w) {
+          live[w] |= set[w];
         }
         break;
       }

@@ -34,8 +34,9 @@ struct BlockInfo {
   bool is_loop = false;
   bool is_if = false;
   bool has_else = false;
-  bool has_calls = false;  // Loops only, nested ones included.
-  uint32_t hot_begin = 0;  // Loops only: a range of hot().
+  bool has_calls = false;          // Loops only, nested ones included.
+  uint32_t handlers = UINT32_MAX;  // A try_table's labels, in the analysis' list of targets.
+  uint32_t hot_begin = 0;          // Loops only: a range of hot().
   uint32_t hot_count = 0;
 };
 
@@ -94,11 +95,23 @@ class FunctionAnalysis {
   }
 
  private:
-  enum class EventKind : uint8_t { kGet, kSet, kBlock, kElse, kEnd, kBr, kBrIf, kBrTable, kStop };
+  // kCall: of a call in the body of a try_table, from which an exception may go to a handler.
+  enum class EventKind : uint8_t {
+    kGet,
+    kSet,
+    kBlock,
+    kElse,
+    kEnd,
+    kBr,
+    kBrIf,
+    kBrTable,
+    kStop,
+    kCall
+  };
   struct Event {
     uint32_t offset;
     EventKind kind;
-    uint32_t value;  // Local, block, target block, or index in br_table_targets_.
+    uint32_t value;  // Local, block, target block, or index in targets_.
   };
   struct OpenBlock {
     uint32_t block;
@@ -125,7 +138,8 @@ class FunctionAnalysis {
   uint32_t NumberFar(uint32_t index);
   bool Scan(Cursor& cursor, size_t body_bytes);
   void Log(uint32_t local, bool is_assigned);
-  void NoteCall();
+  void NoteCall(uint32_t offset);
+  void OrLabels(uint32_t targets, uint64_t* live) const;
   void CloseLoop(const OpenBlock& loop);
   void ComputeLiveness();
   void LivenessPass(bool is_final);
@@ -139,7 +153,7 @@ class FunctionAnalysis {
   std::vector<BlockInfo> blocks_;
   std::vector<HotLocal> hot_;
   std::vector<Event> events_;
-  std::vector<uint32_t> br_table_targets_;  // Count, then blocks.
+  std::vector<uint32_t> targets_;  // Of br_table and try_table: count, then blocks.
   std::vector<OpenBlock> open_;
   std::vector<LogEntry> log_;
   std::vector<LogEntry> counted_;
@@ -149,6 +163,8 @@ class FunctionAnalysis {
   std::vector<uint64_t> entry_live_;
   std::vector<uint64_t> live_;
   std::vector<uint64_t> else_live_;
+  std::vector<uint64_t> handler_live_;  // A set for each try_table that the walk is in.
+  uint32_t open_tries_ = 0;
   uint32_t innermost_loop_ = kNone;  // Index in open_.
   uint32_t local_count_ = 0;         // Numbers that there can be.
   uint32_t words_ = 0;

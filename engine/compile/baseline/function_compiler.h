@@ -25,9 +25,9 @@
 // function. A loop's state is fixed at its start, from the locals that FunctionAnalysis found hot.
 // Locals that are dead at a label are not in its state.
 //
-// The code is spread over emit_control.cc, emit_call.cc, emit_memory.cc, emit_integer.cc,
-// emit_float.cc; value_state.cc has registers, locals and the operand stack. Single-thread; reused
-// for many functions.
+// The code is spread over emit_control.cc, emit_call.cc, emit_exception.cc, emit_memory.cc,
+// emit_integer.cc, emit_float.cc; value_state.cc has registers, locals and the operand stack.
+// Single-thread; reused for many functions.
 #ifndef WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 #define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 
@@ -39,6 +39,7 @@
 #include "absl/status/status.h"
 
 #include "engine/abi/builtins.h"
+#include "engine/abi/exception.h"
 #include "engine/abi/instance_context.h"
 #include "engine/base/check.h"
 #include "engine/compile/baseline/assembler.h"
@@ -79,6 +80,9 @@ class FunctionCompiler : public NullSink {
   void OnBlock(const BlockSignature& signature);
   void OnLoop(const BlockSignature& signature);
   void OnIf(const BlockSignature& signature);
+  void OnTryTable(const BlockSignature& signature, std::span<const CatchClause> clauses);
+  void OnThrow(uint32_t tag_index, const FuncType& type);
+  void OnThrowRef();
   void OnElse(bool reachable);
   void OnEnd(bool reachable);
   void OnBr(uint32_t depth);
@@ -179,6 +183,8 @@ class FunctionCompiler : public NullSink {
     uint32_t state = kNone;   // Of the label, in states_.
     uint32_t else_state = kNone;
     uint32_t loop = kNone;       // The innermost loop around the label, in controls_.
+    uint32_t pads = kNone;       // List of landing pads that go to the label, in pads_.
+    uint32_t try_index = kNone;  // try_table: in handlers_.
     uint32_t table_use = kNone;  // List of br_table entries, in table_entries_.
     uint32_t edge_stamp = 0;     // br_table: `trampoline` belongs to this one.
     uint32_t trampoline_entry =
@@ -219,6 +225,14 @@ class FunctionCompiler : public NullSink {
     uint32_t wasm_offset;
     Label entry;
     Label back;
+  };
+  // Where a clause of a try_table goes on: an edge that is not emitted yet.
+  struct Pad {
+    uint32_t clause;     // In handlers_.
+    uint32_t tag_index;  // kNone: no values.
+    bool has_ref;
+    uint32_t control;  // The label, in controls_; kNone: emitted.
+    uint32_t next;     // With the same label.
   };
   struct JumpTable {
     Label label;
@@ -342,7 +356,13 @@ class FunctionCompiler : public NullSink {
   void LoadIndirect(uint32_t type_index, uint32_t table_index);
   void LeaveAndJumpToRax();
   void PopArguments(size_t count);
-  void CallSite() { asm_.Site(offset_ - body_offset_, TrapCode::kNone); }
+  void CallSite() {
+    asm_.Site(offset_ - body_offset_, TrapCode::kNone);
+    last_call_pc_ = asm_.pc();
+  }
+  // The store's context in kScratch, where StoreOverflow wants it.
+  void LoadStoreContext();
+  void StoreOverflow(uint32_t cell, const Value& value);
   // Arguments after the context, in order. Leaves the result in rax. `trap`: the result is a
   // TrapCode to raise.
   struct BuiltinArg {
@@ -353,6 +373,14 @@ class FunctionCompiler : public NullSink {
   void CallBuiltin(BuiltinId id, std::span<const BuiltinArg> args, TrapCode trap);
   static BuiltinArg Imm(uint64_t bits) { return {true, bits, {}}; }
   static BuiltinArg Arg(const Value& value) { return {false, 0, value}; }
+
+  // --- emit_exception.cc
+  // From the last call on, calls are in the body of that try_table.
+  void MarkTry(uint32_t try_index);
+  void EmitPad(const Pad& pad);
+  void EmitPads();
+  void EmitPadsOf(Control& target);
+  void Raise();
 
   // --- emit_memory.cc
   // The operand of an access of `bytes` bytes at `index`, which has been popped, plus the memarg's
@@ -516,7 +544,13 @@ class FunctionCompiler : public NullSink {
   std::vector<uint32_t>
       table_entries_;  // Position of the target, or while it is open the next use's index.
 
+  HandlerTable handlers_;
+  std::vector<Pad> pads_;
+  uint32_t current_try_ = HandlerTable::kNoTry;
+  uint32_t last_call_pc_ = 0;  // Where the last call returns to.
+
   // Prologue, completed at the end.
+  std::vector<uint32_t> frame_patches_;  // Displacements that are the frame's size, negative.
   uint32_t frame_patch_ = 0;
   bool has_stack_check_ = false;
   uint32_t frame_bytes_ = 0;

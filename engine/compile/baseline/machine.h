@@ -73,6 +73,7 @@ constexpr Kind KindOf(ValType type) {
     case ValType::kI64:
     case ValType::kFuncRef:
     case ValType::kExternRef:
+    case ValType::kExnRef:
     case ValType::kV128:
     case ValType::kBottom:
       break;

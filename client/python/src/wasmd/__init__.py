@@ -50,6 +50,7 @@ from ._values import (
     PythonValue,
     Ref,
     TableType,
+    TagType,
     ValType,
     Value,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "ServerInfo",
     "ServerStats",
     "TableType",
+    "TagType",
     "Trap",
     "TrapFrame",
     "ValType",

@@ -23,6 +23,7 @@ class ValType(enum.IntEnum):
     V128 = 5
     FUNCREF = 6
     EXTERNREF = 7
+    EXNREF = 8
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -172,7 +173,14 @@ class GlobalType:
     mutable: bool
 
 
-ExternType = Union[FuncType, TableType, MemoryType, GlobalType]
+@dataclass(frozen=True)
+class TagType:
+    """The values of a tag's exceptions."""
+
+    params: tuple[ValType, ...]
+
+
+ExternType = Union[FuncType, TableType, MemoryType, GlobalType, TagType]
 
 
 def _limits(proto: value_pb2.Limits) -> Limits:
@@ -189,4 +197,6 @@ def extern_type(proto: value_pb2.ExternType) -> ExternType:
         # A keyword of Python.
         entry: value_pb2.GlobalType = getattr(proto, "global")
         return GlobalType(ValType(entry.type), entry.mutable)
+    if kind == "tag":
+        return TagType(tuple(map(ValType, proto.tag.params)))
     return FuncType(tuple(map(ValType, proto.func.params)), tuple(map(ValType, proto.func.results)))

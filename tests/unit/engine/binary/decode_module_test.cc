@@ -346,12 +346,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"simd", "v128_const",
          WasmModule({Section(6, Vec({Concat({{kI32, 0x00, 0xfd, 0x0c}, Bytes(17, 0x0b)})}))})},
         {"threads", "shared_memory", WasmModule({Section(5, Vec({{0x03, 0x00, 0x00}}))})},
-        {"exception-handling", "tag_section", WasmModule({Section(13, Vec({}))})},
-        {"exception-handling", "exnref",
-         WasmModule({Section(1, Vec({FuncTypeBytes({0x69}, {})}))})},
-        {"exception-handling", "tag_import",
-         WasmModule({Section(2,
-                             Vec({Concat({NameBytes(""), NameBytes(""), {0x04, 0x00, 0x00}})}))})},
+        {"gc", "nullexnref", WasmModule({Section(1, Vec({FuncTypeBytes({0x74}, {})}))})},
         {"gc", "struct_type", WasmModule({Section(1, Vec({{0x5f, 0x00}}))})},
         {"gc", "rec_group", WasmModule({Section(1, Vec({{0x4e, 0x00}}))})},
         {"gc", "anyref", WasmModule({Section(1, Vec({FuncTypeBytes({0x6e}, {})}))})},
@@ -455,6 +450,39 @@ TEST(DecodeModuleTest, ExtendedConstantExpressions) {
   EXPECT_THAT(global({0x23, 0x00, 0x0b}), HasSubstr("unknown global 0")) << "itself";
   EXPECT_THAT(global({0x41, 0x01, 0x41, 0x01, 0x6d, 0x0b}),
               HasSubstr("constant expression required"));
+}
+
+TEST(DecodeModuleTest, Tags) {
+  const Bytes types = Section(
+      1, Vec({FuncTypeBytes({}, {}), FuncTypeBytes({kI32, 0x69}, {}), FuncTypeBytes({}, {kI32})}));
+  const auto import_of = [](const Bytes& tag) {
+    return Section(2, Vec({Concat({NameBytes("m"), NameBytes("t"), {0x04}, tag})}));
+  };
+  const Bytes bytes = WasmModule({types, import_of({0x00, 0x01}), Section(13, Vec({{0x00, 0x00}})),
+                                  Section(7, Vec({Concat({NameBytes("e"), {0x04, 0x01}})}))});
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok()) << module.status();
+  EXPECT_EQ(module->imported_tags, 1u);
+  ASSERT_EQ(module->tags.size(), 2u);
+  EXPECT_EQ(module->tag_type(0).params, (std::vector{ValType::kI32, ValType::kExnRef}));
+  EXPECT_EQ(module->exports[0].kind, ExternKind::kTag);
+  EXPECT_EQ(module->exports[0].index, 1u);
+
+  const auto refused = [](const Bytes& wasm) {
+    return std::string(DecodeModule(AsBytes(wasm)).status().message());
+  };
+  EXPECT_THAT(refused(WasmModule({types, Section(13, Vec({{0x01, 0x00}}))})),
+              HasSubstr("malformed tag attribute"));
+  EXPECT_THAT(refused(WasmModule({types, Section(13, Vec({{0x00, 0x02}}))})),
+              HasSubstr("non-empty tag result type"));
+  EXPECT_THAT(refused(WasmModule({types, Section(13, Vec({{0x00, 0x03}}))})),
+              HasSubstr("unknown type 3"));
+  EXPECT_THAT(refused(WasmModule({types, import_of({0x00, 0x02})})),
+              HasSubstr("non-empty tag result type"));
+  EXPECT_THAT(refused(WasmModule({types, Section(6, Vec({})), Section(13, Vec({}))})),
+              HasSubstr("unexpected content after last section"));
+  EXPECT_THAT(refused(WasmModule({Section(7, Vec({Concat({NameBytes("e"), {0x04, 0x00}})}))})),
+              HasSubstr("unknown tag 0"));
 }
 
 TEST(DecodeModuleTest, NameSectionIsBestEffort) {

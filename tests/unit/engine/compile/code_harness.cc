@@ -223,6 +223,12 @@ struct HarnessBuiltins {
     return 0;
   }
   static uint32_t ElemDrop(InstanceContext*, uint32_t) { return 0; }
+  static uint32_t Throw(InstanceContext*, uint32_t) {
+    return static_cast<uint32_t>(TrapCode::kException);
+  }
+  static uint32_t ThrowRef(InstanceContext*, uint64_t) {
+    return static_cast<uint32_t>(TrapCode::kException);
+  }
   static uint64_t RefFunc(InstanceContext*, uint32_t func) {
     return std::bit_cast<uint64_t>(&g_harness->func_refs_[func]);
   }

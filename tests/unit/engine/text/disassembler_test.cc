@@ -68,6 +68,24 @@ TEST(DisassemblerTest, Immediates) {
   }
 }
 
+TEST(DisassemblerTest, ExceptionsAndTailCalls) {
+  const Bytes& bytes = SampleModules().back().bytes;
+  const absl::StatusOr<Module> module = DecodeModule(AsBytes(bytes));
+  ASSERT_TRUE(module.ok()) << module.status();
+  std::string text;
+  for (uint32_t i = 0; i < module->funcs.size(); ++i) {
+    const absl::StatusOr<std::string> one = DisassembleFunction(*module, i);
+    ASSERT_TRUE(one.ok()) << one.status();
+    text += *one;
+  }
+  for (const char* line :
+       {"func 0 (result i32 exnref) (local exnref)\n", "    try_table (catch_ref 0 0)\n",
+        "      throw 0\n", "      try_table (result i32) (catch_all 0) (catch 1 0)\n",
+        "        return_call 1\n", "    ref.null exn\n", "    throw_ref\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
 TEST(DisassemblerTest, EverySample) {
   for (const SampleModule& sample : SampleModules()) {
     const absl::StatusOr<Module> module = DecodeModule(AsBytes(sample.bytes));

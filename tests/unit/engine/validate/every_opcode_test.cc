@@ -73,6 +73,7 @@ Bytes EncodeImmediates(Immediate immediate) {
     case Immediate::kMemoryIndex:
     case Immediate::kDataIndex:
     case Immediate::kElemIndex:
+    case Immediate::kTagIndex:
     case Immediate::kI32:
     case Immediate::kI64:
       return {0x00};
@@ -92,6 +93,8 @@ Bytes EncodeImmediates(Immediate immediate) {
       return Bytes(8, 0);
     case Immediate::kRefType:
       return {0x70};
+    case Immediate::kTryTable:
+      return {0x40, 0x01, 0x00, 0x00, 0x00};  // catch 0 0
   }
   return {};
 }
@@ -103,6 +106,7 @@ std::string Walk(const Bytes& code, RecordingSink& sink) {
       Section(3, Vec({Leb(0)})),
       Section(4, Vec({{0x70, 0x00, 0x00}})),
       Section(5, Vec({{0x00, 0x00}})),
+      Section(13, Vec({{0x00, 0x00}})),
       Section(6, Vec({{0x7f, 0x01, 0x41, 0x00, 0x0b}})),
       Section(9, Vec({{0x01, 0x00, 0x01, 0x00}})),
       Section(12, Leb(1)),
@@ -122,7 +126,7 @@ TEST(EveryOpcodeTest, IsAcceptedInUnreachableCode) {
       continue;  // In every other test.
     }
     Bytes code = Concat({{0x00}, Encode(info.op), EncodeImmediates(info.immediate)});
-    if (info.immediate == Immediate::kBlockType) {
+    if (info.immediate == Immediate::kBlockType || info.immediate == Immediate::kTryTable) {
       code.push_back(0x0b);
     }
     Append(code, {0x00, 0x0b});
