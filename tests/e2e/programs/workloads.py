@@ -14,6 +14,8 @@ import zipfile
 import io
 from typing import Callable
 
+from engines import cache_dir
+
 
 @dataclasses.dataclass
 class Step:
@@ -425,6 +427,38 @@ def quickjs() -> list[Workload]:
     ]  # fmt: skip
 
 
+VERILOG = b"""
+module top(input [7:0] a, b, input clk, rst, output reg [15:0] acc, output [7:0] x);
+  assign x = a ^ (b << 1);
+  always @(posedge clk) if (rst) acc <= 0; else acc <= acc + a * b;
+endmodule
+"""
+
+
+def yosys() -> list[Workload]:
+    """C++ with exceptions, 46,473 functions. Quiet: what it logs after it has lost its own stdout, which
+    it has by the end of its abc pass, lands where the numbers of descriptors happen to lead."""
+
+    def files() -> dict[str, bytes]:
+        share = cache_dir() / "programs/yosys_share"
+        return {
+            "top.v": VERILOG,
+            "bad.v": b"module m(input a; endmodule\n",
+            "tmp/keep": b"",
+            **{f"share/{path.name}": path.read_bytes() for path in share.glob("*.v")},
+        }
+
+    def one(name, script, code=0, **more):
+        return Workload("yosys", name, [Step(["-q", "-p", script], code=code)], files, native=False, timeout_s=600, **more)
+
+    return [
+        Workload("yosys", "version", [Step(["-V"])], native=False, timeout_s=600),
+        one("synthesis", "read_verilog /top.v; synth; write_verilog -noattr /out.v; write_json /out.json; tee -o /stat stat",
+            at_least_bytes={"out.v": 10_000, "out.json": 100_000, "stat": 300}),
+        one("syntax error", "read_verilog /bad.v", code=1),
+    ]  # fmt: skip
+
+
 def guests() -> list[Workload]:
     """Our own programs, tests/guests."""
 
@@ -484,4 +518,4 @@ def guests() -> list[Workload]:
 
 
 def all_workloads() -> list[Workload]:
-    return [*guests(), *sqlite(), *ripgrep(), *gofumpt(), *go_hello(), *go_tool(), *cpython(), *quickjs()]
+    return [*guests(), *sqlite(), *ripgrep(), *gofumpt(), *go_hello(), *go_tool(), *cpython(), *quickjs(), *yosys()]
