@@ -24,6 +24,9 @@ std::string PrintValue(ValType type, uint64_t bits, uint64_t hi = 0);
 // "func", "extern" or "exn", of a reference type.
 std::string_view PrintHeapType(ValType type);
 
+// "func", "extern" or "exn", of a reference type.
+std::string_view PrintHeapType(ValType type);
+
 // "i32 i64", or empty.
 std::string PrintTypes(std::span<const ValType> types);
 // " (param i32 i32) (result i64)": each part with a space before it, and empty parts left out.

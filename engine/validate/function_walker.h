@@ -854,7 +854,7 @@ class FunctionWalker : public FunctionWalkerBase {
       return;
     }
     const FuncType& type = module_.types[type_index];
-    if (!CheckTailResults(type) || !Pop(ValType::kI32) || !PopTypes(type.params)) {
+    if (!CheckTailResults(type) || !Pop(TableAddress(*table)) || !PopTypes(type.params)) {
       return;
     }
     Show<Opcode::kReturnCallIndirect>(

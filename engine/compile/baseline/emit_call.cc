@@ -323,6 +323,7 @@ void FunctionCompiler::MoveArguments(std::span<const Value> values,
     }
     StoreOverflow(location.index, value);
   }
+  asm_.StoreWord(OverflowCell(cell), reg);
 }
 
 void FunctionCompiler::LoadStoreContext() {
