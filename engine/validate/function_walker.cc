@@ -74,6 +74,7 @@ FunctionWalkerBase::FunctionWalkerBase(const Module& module, uint32_t func_index
       scratch_(scratch),
       func_index_(func_index),
       has_memory_(!module.memories.empty()),
+      address0_(has_memory_ ? ValTypeOf(module.memories[0].type.address) : ValType::kBottom),
       module_begin_(reinterpret_cast<const uint8_t*>(module.bytes.data())),
       pos_(module_begin_ + module.funcs[func_index].body_offset),
       end_(pos_ + module.funcs[func_index].body_bytes),

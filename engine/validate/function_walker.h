@@ -196,7 +196,7 @@ class FunctionWalkerBase {
   bool CheckMemoryIndex(const uint8_t* at, uint32_t index);
   // The types of addresses. The index is one of the module's.
   ValType MemoryAddress(uint32_t memory_index) const {
-    return ValTypeOf(module_.memories[memory_index].type.address);
+    return memory_index == 0 ? address0_ : ValTypeOf(module_.memories[memory_index].type.address);
   }
   static ValType TableAddress(const TableType& type) { return ValTypeOf(type.address); }
   // Of a length that both bound. Spec: syntax-addrtype
@@ -332,7 +332,8 @@ class FunctionWalkerBase {
   WalkerScratch& scratch_;
   const uint32_t func_index_;
   const bool has_memory_;
-  bool is_live_ = true;  // Reachable: what the sink is shown.
+  const ValType address0_;  // Of memory 0, if there is one.
+  bool is_live_ = true;     // Reachable: what the sink is shown.
   bool is_stopped_ = false;
   const uint8_t* const module_begin_;
   const uint8_t* pos_;

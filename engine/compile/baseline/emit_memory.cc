@@ -334,7 +334,7 @@ void FunctionCompiler::NoteChecked(uint32_t local, uint32_t memory_index, uint64
   checked_.push_back({local, memory_index, end});
 }
 
-void FunctionCompiler::ForgetChecks(uint32_t local) {
+void FunctionCompiler::ForgetChecksSlow(uint32_t local) {
   std::erase_if(checked_, [local](const CheckedAccess& checked) { return checked.local == local; });
 }
 

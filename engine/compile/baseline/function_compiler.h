@@ -430,7 +430,12 @@ class FunctionCompiler : public NullSink {
   Mem MemorySize(uint32_t memory_index);
   bool IsChecked(uint32_t local, uint32_t memory_index, uint64_t end) const;
   void NoteChecked(uint32_t local, uint32_t memory_index, uint64_t end);
-  void ForgetChecks(uint32_t local);
+  void ForgetChecks(uint32_t local) {
+    if (!checked_.empty()) [[unlikely]] {
+      ForgetChecksSlow(local);
+    }
+  }
+  void ForgetChecksSlow(uint32_t local);
   void EmitLoad(Opcode op, Reg dst, const Mem& mem);
   Mem PopTableElement(uint32_t table_index, Value& index);
   Kind MemoryAddressKind(uint32_t index) const {
