@@ -43,6 +43,7 @@
 #include "engine/runtime/outcome.h"        // IWYU pragma: export
 #include "engine/runtime/store.h"          // IWYU pragma: export
 #include "engine/runtime/typed_func.h"     // IWYU pragma: export
+#include "engine/runtime/typed_host.h"     // IWYU pragma: export
 #include "engine/runtime/value.h"          // IWYU pragma: export
 #include "engine/wasm/features.h"          // IWYU pragma: export
 

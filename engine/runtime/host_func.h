@@ -1,29 +1,49 @@
 // Host functions: what the embedder offers to guests as imports.
 //
+// With C++ types: wasm calls them directly, with arguments and results in registers. Their wasm
+// type is deduced (engine/runtime/typed_host.h).
+//
+//   linker.DefineTyped("env", "now", [] { return time(nullptr); });
+//   linker.DefineTyped("env", "peek",
+//                      [](HostContext& context, uint32_t at) -> HostResultOr<uint32_t> {
+//     absl::StatusOr<std::span<std::byte>> bytes = context.MemoryRange(at, 4);
+//     if (!bytes.ok()) return HostResult::Trap(TrapCode::kMemoryOutOfBounds);
+//     …
+//   });
+//
+// With values, where the type is known at run time only:
+//
 //   HostResult Print(HostContext& context, std::span<const Value> args, std::span<Value> results) {
-//     absl::StatusOr<std::span<std::byte>> text = context.MemoryRange(args[0].i32(),
-//     args[1].i32()); if (!text.ok()) return HostResult::Trap(TrapCode::kMemoryOutOfBounds); …
+//     …
 //     results[0] = Value::I32(0u);
 //     return HostResult::Ok();
 //   }
 //   linker.DefineFunc("env", "print", {{ValType::kI32, ValType::kI32}, {ValType::kI32}}, Print);
 //
 // A host function runs on the guest's thread and stack, with kHostStackReserveBytes below it at
-// least. It may call back into wasm, of its own store or another; a trap or exception there is that
-// call's outcome and no more. It must not throw. It may block, in calls that wait on
-// HostContext::interrupt_fd() as well: a blocked guest is stopped by waking it up.
+// least. It may call back into wasm, of its own store or another; a trap or exception of
+// wasm there is that call's outcome and no more. It may block, in calls that wait on HostContext::interrupt_fd() as well: a
+// blocked guest is stopped by waking it up.
+//
+// What it throws is a trap with kHostError and the exception's what(), once everything in between
+// has been destroyed; where nothing is thrown, that costs nothing. That is so where the code that
+// defines the function is compiled with exceptions; otherwise it must not throw. It must not be
+// left by longjmp, pthread_exit or a thread's cancellation.
 #ifndef WASMD_ENGINE_RUNTIME_HOST_FUNC_H_
 #define WASMD_ENGINE_RUNTIME_HOST_FUNC_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/statusor.h"
 
+#include "engine/base/check.h"
 #include "engine/runtime/value.h"
 #include "engine/wasm/trap_code.h"
 
@@ -73,14 +93,37 @@ class [[nodiscard]] HostResult {
   ExceptionObject* exception_ = nullptr;
 };
 
+// What a typed host function returns that has results and may fail.
+template <typename T>
+class [[nodiscard]] HostResultOr {
+ public:
+  HostResultOr(T value)  // NOLINT(google-explicit-constructor)
+      : result_(HostResult::Ok()), value_(std::move(value)) {}
+  // `failure` is not ok.
+  HostResultOr(HostResult failure)  // NOLINT(google-explicit-constructor)
+      : result_(std::move(failure)) {
+    WASMD_CHECK(!result_.ok(), "a host function that succeeds has results");
+  }
+
+  bool ok() const { return result_.ok(); }
+  const HostResult& result() const& { return result_; }
+  HostResult result() && { return std::move(result_); }
+  // ok() only.
+  const T& operator*() const { return value_; }
+
+ private:
+  HostResult result_;
+  T value_{};
+};
+
 // What a host function sees of its caller. Single-thread: the guest's. Lives as long as the call.
 class HostContext {
  public:
-  HostContext(Store& store, Instance* instance) : store_(store), instance_(instance) {}
+  HostContext(Store& store, Instance* instance) : store_(&store), instance_(instance) {}
   HostContext(const HostContext&) = delete;
   HostContext& operator=(const HostContext&) = delete;
 
-  Store& store() const { return store_; }
+  Store& store() const { return *store_; }
   // The instance that imports the function; its memory is the one that pointers in arguments mean.
   // Null where the embedder called a host function that no instance imports.
   Instance* instance() const { return instance_; }
@@ -106,15 +149,76 @@ class HostContext {
   bool interrupt_requested() const;
 
  private:
-  Store& store_;
+  Store* store_;
   Instance* instance_;
 };
 
-// `args` match the signature's parameters; `results` have its results' types and zero bits at the
-// call. Shared by all stores that import it and called from each one's thread: thread-safe in what
-// it captures.
-using HostCallback = std::function<HostResult(HostContext& context, std::span<const Value> args,
-                                              std::span<Value> results)>;
+namespace host_internal {
+
+#ifdef __cpp_exceptions
+inline constexpr bool kHasExceptions = true;
+#else
+inline constexpr bool kHasExceptions = false;
+#endif
+
+// Runs `body`; what it throws ends there, and `thrown` is told what it says. kCatches keeps
+// translation units apart that are compiled with exceptions and without.
+template <bool kCatches = kHasExceptions, typename Body, typename Thrown>
+[[gnu::always_inline]] inline void Catch(const Body& body, [[maybe_unused]] const Thrown& thrown) {
+#ifdef __cpp_exceptions
+  try {
+    body();
+  } catch (const std::exception& exception) {
+    thrown(exception.what());
+  } catch (...) {
+    thrown("a host function threw something that is no std::exception");
+  }
+#else
+  body();
+#endif
+}
+
+}  // namespace host_internal
+
+// A host function with values. `args` match the signature's parameters; `results` have its results'
+// types and zero bits at the call. Shared by all stores that import it and called from each one's
+// thread: thread-safe in what it captures.
+class HostCallback {
+ public:
+  template <typename Function>
+    requires(!std::is_same_v<std::remove_cvref_t<Function>, HostCallback> &&
+             std::is_invocable_r_v<HostResult, std::decay_t<Function>&, HostContext&,
+                                   std::span<const Value>, std::span<Value>>)
+  HostCallback(Function&& function)  // NOLINT(google-explicit-constructor)
+      : function_(Guarded<host_internal::kHasExceptions>(std::forward<Function>(function))) {}
+
+  HostResult operator()(HostContext& context, std::span<const Value> args,
+                        std::span<Value> results) const {
+    return function_(context, args, results);
+  }
+
+ private:
+  using Function =
+      std::function<HostResult(HostContext&, std::span<const Value>, std::span<Value>)>;
+
+  template <bool kCatches, typename Called>
+  static Function Guarded(Called&& called) {
+    if constexpr (!kCatches) {
+      return std::forward<Called>(called);
+    } else {
+      return
+          [called = std::decay_t<Called>(std::forward<Called>(called))](
+              HostContext& context, std::span<const Value> args, std::span<Value> results) mutable {
+            HostResult result = HostResult::Ok();
+            host_internal::Catch([&] { result = std::invoke(called, context, args, results); },
+                                 [&](const char* what) { result = HostResult::Error(what); });
+            return result;
+          };
+    }
+  }
+
+  Function function_;
+};
 
 }  // namespace wasmd::engine
 

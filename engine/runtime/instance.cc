@@ -191,6 +191,11 @@ FuncRef& Instance::FuncRefOf(uint32_t func_index) {
 }
 
 void InstanceAccess::SetCode(InstanceContext* context, uint32_t func_index, const void* code) {
+  if (auto importers = Of(context).importers_.extract(func_index)) {
+    for (ImportedFunc* cell : importers.mapped()) {
+      cell->code = code;
+    }
+  }
   FuncRef* const chunk = Of(context).func_refs_[func_index / Instance::kFuncRefChunk].get();
   if (chunk == nullptr) {
     return;

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -154,6 +155,9 @@ class Instance {
   // until that one is: an instance of many functions costs a word for every kFuncRefChunk of them.
   static constexpr uint32_t kFuncRefChunk = 64;
   std::vector<std::unique_ptr<FuncRef[]>> func_refs_;
+  // Cells in other instances, by index of the function of ours that they import, for those that
+  // were linked before it was compiled.
+  absl::flat_hash_map<uint32_t, std::vector<ImportedFunc*>> importers_;
   std::vector<TableInstance*> tables_;
   std::vector<LinearMemory*> memories_;
   std::vector<GlobalInstance*> globals_;  // Imported ones are the exporter's.

@@ -35,7 +35,12 @@ struct InstanceAccess {
   static FuncRef& FuncRefOf(InstanceContext* context, uint32_t index) {
     return Of(context).FuncRefOf(index);
   }
-  // The function's code has been made.
+  // Of a function that another instance of the store imports into `cell`, and that is not compiled
+  // yet: SetCode writes there too.
+  static void AddImporter(InstanceContext* context, uint32_t func_index, ImportedFunc& cell) {
+    Of(context).importers_[func_index].push_back(&cell);
+  }
+  // The function's code is there: for its reference and its importers.
   static void SetCode(InstanceContext* context, uint32_t func_index, const void* code);
 };
 

@@ -5,7 +5,6 @@
 #include "absl/status/statusor.h"
 
 #include "engine/abi/instance_context.h"
-#include "engine/code/code_map.h"
 #include "engine/runtime/instance_access.h"
 #include "engine/runtime/loaded_module_impl.h"
 #include "engine/runtime/store_impl.h"
@@ -15,20 +14,15 @@ namespace wasmd::engine {
 
 extern "C" const void* wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept;
 
-#define WASMD_CTX_FUNC_TABLE 16
-#define WASMD_STUB_REGION_BYTES 8060928
 #define WASMD_COMPILE_ERROR 13
-static_assert(WASMD_CTX_FUNC_TABLE == kCtxFuncTable);
-static_assert(WASMD_STUB_REGION_BYTES == kStubRegionBytes);
 static_assert(WASMD_COMPILE_ERROR == static_cast<int>(TrapCode::kCompileError));
-static_assert(offsetof(CodeMap, base) == 0);
 
 #define WASMD_STRING_(x) #x
 #define WASMD_STRING(x) WASMD_STRING_(x)
 
-// First a look at the table: whoever copied the stub's address long ago (an importing instance, a
-// funcref) comes here though the function has been compiled since. All argument registers are kept;
-// the overflow cells nobody touches.
+// Also where calls arrive by a stub's address that was copied before another store compiled the
+// function; they find the copies corrected the next time. All argument registers are kept; the
+// overflow cells nobody touches.
 asm(R"(
   .text
   .p2align 5
@@ -37,17 +31,6 @@ asm(R"(
   .type wasmd_lazy_entry, @function
 wasmd_lazy_entry:
   .cfi_startproc
-  movl %eax, %eax
-  movq )" WASMD_STRING(WASMD_CTX_FUNC_TABLE) R"((%rdi), %r11
-  movq (%r11,%rax,8), %r10
-  movq _ZN5wasmd6engine10g_code_mapE@GOTPCREL(%rip), %r11
-  movq (%r11), %r11
-  negq %r11
-  addq %r10, %r11
-  cmpq $)" WASMD_STRING(WASMD_STUB_REGION_BYTES) R"(, %r11
-  jb 1f
-  jmpq *%r10
-1:
   pushq %rbp
   .cfi_def_cfa_offset 16
   .cfi_offset %rbp, -16
@@ -87,9 +70,9 @@ wasmd_lazy_entry:
   leave
   .cfi_def_cfa %rsp, 8
   testq %rax, %rax
-  jz 2f
+  jz 1f
   jmpq *%rax
-2:
+1:
   movl $)" WASMD_STRING(WASMD_COMPILE_ERROR) R"(, %edi
   jmp wasmd_raise_trap
   .cfi_endproc

@@ -14,6 +14,7 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/str_cat.h"
+#include "engine/runtime/instance_access.h"
 #include "engine/runtime/lazy_entry.h"
 #include "engine/runtime/loaded_module_impl.h"
 #include "engine/runtime/store_impl.h"
@@ -56,9 +57,12 @@ bool Matches(const ExternType& have, const ExternType& want) {
 
 void Linker::DefineFunc(std::string_view module, std::string_view name, FuncType type,
                         HostCallback callback) {
-  definitions_.insert_or_assign(
-      std::make_pair(std::string(module), std::string(name)),
-      HostDefinition{std::move(type), std::make_shared<const HostCallback>(std::move(callback))});
+  DefineHost(module, name, HostBinding::Define(std::move(type), std::move(callback)));
+}
+
+void Linker::DefineHost(std::string_view module, std::string_view name, HostDefinition definition) {
+  definitions_.insert_or_assign(std::make_pair(std::string(module), std::string(name)),
+                                std::move(definition));
 }
 
 void Linker::Define(std::string_view module, std::string_view name, Extern value) {
@@ -151,6 +155,8 @@ class Instantiator {
   void MakeElems();
   Cell Evaluate(const ConstExpr& expr);
   uint64_t EvaluateExtended(std::span<const ConstOp> ops);
+  // Has imports corrected whose code is compiled later.
+  void SubscribeImports();
   // kNone, or how it trapped.
   TrapCode RunSegments();
   // A word of the context, at `offset`.
@@ -194,9 +200,8 @@ absl::Status Instantiator::AllocateContext() {
 
 void Instantiator::LinkFunc(const Linker::Definition& definition) {
   FuncRef* ref = nullptr;
-  if (const auto* host = std::get_if<Linker::HostDefinition>(&definition)) {
-    bindings_.push_back(
-        std::make_unique<HostBinding>(store_, instance_, host->type, host->callback));
+  if (const auto* host = std::get_if<HostDefinition>(&definition)) {
+    bindings_.push_back(std::make_unique<HostBinding>(store_, instance_, *host));
     ref = &bindings_.back()->ref();
   } else {
     ref = std::get<FuncHandle>(std::get<Extern>(definition)).ref();
@@ -362,6 +367,16 @@ absl::Status Instantiator::Build(std::span<const Linker::Definition* const> impo
   return absl::OkStatus();
 }
 
+void Instantiator::SubscribeImports() {
+  for (uint32_t i = 0; i < instance_->imported_funcs_.size(); ++i) {
+    auto& cell = At<ImportedFunc>(layout_.imported_func(i));
+    if (impl_.env->arena().IsLazyStub(cell.code)) {
+      const FuncRef& ref = *instance_->imported_funcs_[i];
+      InstanceAccess::AddImporter(static_cast<InstanceContext*>(ref.context), ref.func_index, cell);
+    }
+  }
+}
+
 TrapCode Instantiator::RunSegments() {
   for (const ElemSegment& segment : module_.elems) {
     if (segment.mode != ElemSegment::Mode::kActive) {
@@ -408,6 +423,7 @@ absl::StatusOr<Instantiation> Instantiator::Run() {
   }
   Instance* const instance = instance_;
   impl_.instances.push_back(std::move(owned_instance_));
+  SubscribeImports();
   if (const TrapCode code = RunSegments(); code != TrapCode::kNone) {
     return Instantiation{nullptr, Outcome<void>(Trap{code, std::string(ToString(code)), {}})};
   }

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -19,8 +20,10 @@
 #include "absl/status/statusor.h"
 
 #include "engine/runtime/host_func.h"
+#include "engine/runtime/host_target.h"
 #include "engine/runtime/instance.h"
 #include "engine/runtime/outcome.h"
+#include "engine/runtime/typed_host.h"
 
 namespace wasmd::engine {
 
@@ -39,6 +42,18 @@ class Linker {
   // A name given twice replaces the first.
   void DefineFunc(std::string_view module, std::string_view name, FuncType type,
                   HostCallback callback);
+  // A host function that wasm calls directly, with C++ types that say what its type is
+  // (engine/runtime/typed_host.h); given explicitly, DefineTyped<int32_t(float)>(…), where they
+  // cannot be deduced.
+  template <typename Callable>
+  void DefineTyped(std::string_view module, std::string_view name, Callable callable) {
+    DefineHost(module, name, DefineTypedHost(std::move(callable)));
+  }
+  template <typename Signature, typename Callable>
+    requires std::is_function_v<Signature>
+  void DefineTyped(std::string_view module, std::string_view name, Callable callable) {
+    DefineHost(module, name, DefineTypedHost<Signature>(std::move(callable)));
+  }
   void Define(std::string_view module, std::string_view name, Extern value);
   // All exports of `instance` as imports from `module`.
   void DefineInstance(std::string_view module, Instance& instance);
@@ -63,11 +78,8 @@ class Linker {
 
  private:
   friend class Instantiator;
-  struct HostDefinition {
-    FuncType type;
-    std::shared_ptr<const HostCallback> callback;  // Shared with the stores that import it.
-  };
   using Definition = std::variant<HostDefinition, Extern>;
+  void DefineHost(std::string_view module, std::string_view name, HostDefinition definition);
   const Definition* Find(std::string_view module, std::string_view name) const;
   // What each import is linked to. Errors as CheckImports.
   absl::StatusOr<std::vector<const Definition*>> Resolve(const LoadedModule& module) const;

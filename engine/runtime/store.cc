@@ -124,9 +124,12 @@ absl::StatusOr<Exception> Store::ExceptionOf(const Value& ref) {
   return *std::move(exception);
 }
 
-FuncHandle Store::CreateFunc(const FuncType& type, HostCallback callback) {
-  impl_->bindings.push_back(std::make_unique<HostBinding>(
-      *this, nullptr, type, std::make_shared<const HostCallback>(std::move(callback))));
+FuncHandle Store::CreateFunc(FuncType type, HostCallback callback) {
+  return CreateHostFunc(HostBinding::Define(std::move(type), std::move(callback)));
+}
+
+FuncHandle Store::CreateHostFunc(const HostDefinition& definition) {
+  impl_->bindings.push_back(std::make_unique<HostBinding>(*this, nullptr, definition));
   HostBinding& binding = *impl_->bindings.back();
   return {*this, binding.ref(), binding.type()};
 }

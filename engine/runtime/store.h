@@ -12,14 +12,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "engine/abi/instance_context.h"
 #include "engine/runtime/host_func.h"
+#include "engine/runtime/host_target.h"
 #include "engine/runtime/instance.h"
 #include "engine/runtime/interrupt.h"
+#include "engine/runtime/typed_host.h"
 #include "engine/wasm/limits.h"
 #include "engine/wasm/types.h"
 
@@ -65,7 +69,17 @@ class Store {
   // kInvalidArgument: `type` has results.
   absl::StatusOr<TagHandle> CreateTag(const FuncType& type);
   // A host function as a reference. HostContext::instance() is null in it.
-  FuncHandle CreateFunc(const FuncType& type, HostCallback callback);
+  FuncHandle CreateFunc(FuncType type, HostCallback callback);
+  // The same of a callable with C++ types: see Linker::DefineTyped.
+  template <typename Callable>
+  FuncHandle CreateTypedFunc(Callable callable) {
+    return CreateHostFunc(DefineTypedHost(std::move(callable)));
+  }
+  template <typename Signature, typename Callable>
+    requires std::is_function_v<Signature>
+  FuncHandle CreateTypedFunc(Callable callable) {
+    return CreateHostFunc(DefineTypedHost<Signature>(std::move(callable)));
+  }
   // A non-null funcref of this store as a handle.
   // kInvalidArgument: null, or no funcref. A word that is no FuncRef of this store is undefined
   // behaviour.
@@ -87,6 +101,8 @@ class Store {
   const Impl& impl() const { return *impl_; }
 
  private:
+  FuncHandle CreateHostFunc(const HostDefinition& definition);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -62,21 +62,20 @@ T FromValue(const Value& value) {
 template <typename... Args>
 WasiFunction Bind(std::string_view name, WasiContext& context,
                   Answer (WasiContext::*member)(Guest&, Args...)) {
-  WasiFunction function;
-  function.name = name;
-  function.type.params = {ValTypeOf<Args>()...};
+  FuncType type;
+  type.params = {ValTypeOf<Args>()...};
   if (name != "proc_exit") {  // The one that never comes back has no result.
-    function.type.results = {ValType::kI32};
+    type.results = {ValType::kI32};
   }
-  function.callback = [&context, member](HostContext& host, std::span<const Value> args,
-                                         std::span<Value> results) {
+  const auto callback = [&context, member](HostContext& host, std::span<const Value> args,
+                                           std::span<Value> results) {
     Guest guest(host.memory(), host.interrupt_fd());
     const auto call = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
       return (context.*member)(guest, FromValue<Args>(args[kIndex])...);
     };
     return HostResultOf(call(std::index_sequence_for<Args...>()), results);
   };
-  return function;
+  return {name, std::move(type), callback};
 }
 
 }  // namespace

@@ -28,11 +28,6 @@ Reg RegOf(const ValueLocation& location, bool is_result) {
   return is_result ? kGeneralResultReg[location.index] : kGeneralParamReg[location.index];
 }
 
-// As what a value that may be a general one passes through an xmm register.
-Kind WordKind(Kind kind) {
-  return kind == Kind::kV128 ? kind : Kind::kF64;
-}
-
 Mem OverflowCell(uint32_t index) {
   return Mem::At(kScratch, static_cast<int32_t>(kStoreOverflow + index * sizeof(Cell)));
 }
@@ -323,7 +318,6 @@ void FunctionCompiler::MoveArguments(std::span<const Value> values,
     }
     StoreOverflow(location.index, value);
   }
-  asm_.StoreWord(OverflowCell(cell), reg);
 }
 
 void FunctionCompiler::LoadStoreContext() {

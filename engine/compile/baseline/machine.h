@@ -88,6 +88,10 @@ constexpr bool IsFloat(Kind kind) {
 constexpr bool IsWide(Kind kind) {
   return kind == Kind::kI64 || kind == Kind::kF64;
 }
+// As what a value that may be a general one passes through an xmm register.
+constexpr Kind WordKind(Kind kind) {
+  return kind == Kind::kV128 ? kind : Kind::kF64;
+}
 constexpr RegSet RegsOf(Kind kind) {
   return IsFloat(kind) ? kFloatRegs : kGeneralRegs;
 }

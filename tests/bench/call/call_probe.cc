@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/test_instance.h"
@@ -64,20 +65,38 @@ int Main() {
     linker.DefineFunc(
         "env", "nop", FuncType{},
         [](HostContext&, std::span<const Value>, std::span<Value>) { return HostResult::Ok(); });
+    linker.DefineTyped("env", "typed_nop", [] { asm volatile(""); });
   };
-  TestInstance instance(R"((module (import "env" "nop" (func $host)) (memory 1)
-      (func (export "nop"))
+  TestInstance instance(R"((module (import "env" "nop" (func $untyped_host))
+      (import "env" "typed_nop" (func $host)) (memory 1)
+      (func $nop (export "nop"))
       (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)
       (func (export "unreachable") unreachable)
       (func (export "fault") (result i32) i32.const -4 i32.load)
       (func (export "host_calls") (param i32)
-        (loop call $host (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))))",
+        (loop call $host (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+      (func (export "untyped_host_calls") (param i32)
+        (loop call $untyped_host (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+      (func (export "direct_calls") (param i32)
+        (loop call $nop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))))",
                         Tier::kBaseline, options);
+  Linker linker;
+  linker.DefineInstance("exporter", instance.instance());
+  const absl::StatusOr<Instantiation> importer =
+      linker.Instantiate(instance.store(), LoadWat(R"((module (import "exporter" "nop" (func $nop))
+      (func (export "import_calls") (param i32)
+        (loop call $nop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))))"));
+  if (!importer.ok() || importer->instance == nullptr) {
+    Die("cannot instantiate the importer");
+  }
   const auto nop = *instance.Func("nop").Typed<void()>();
   const auto add = *instance.Func("add").Typed<int32_t(int32_t, int32_t)>();
   const auto unreachable = *instance.Func("unreachable").Typed<void()>();
   const auto fault = *instance.Func("fault").Typed<int32_t()>();
   const auto host_calls = *instance.Func("host_calls").Typed<void(int32_t)>();
+  const auto untyped_host_calls = *instance.Func("untyped_host_calls").Typed<void(int32_t)>();
+  const auto direct_calls = *instance.Func("direct_calls").Typed<void(int32_t)>();
+  const auto import_calls = *importer->instance->TypedFunc<void(int32_t)>("import_calls");
   const FuncHandle untyped_add = instance.Func("add");
   // A store that takes backtraces down, of one frame and of as many as it keeps.
   TestInstance traced(R"((module $traced (func (export "unreachable") unreachable)
@@ -144,14 +163,19 @@ int Main() {
                    }
                  },
                  {}});
-  all.push_back({"wasm_to_host_nop",
-                 kCalls,
-                 [&](int calls) {
-                   if (!host_calls(calls).ok()) {
-                     Die("host_calls trapped");
-                   }
-                 },
-                 {}});
+  for (const auto& [name, loop] : {std::pair("wasm_to_host_nop", host_calls),
+                                   std::pair("wasm_to_host_untyped_nop", untyped_host_calls),
+                                   std::pair("wasm_to_wasm_direct_nop", direct_calls),
+                                   std::pair("wasm_to_wasm_import_nop", import_calls)}) {
+    all.push_back({name,
+                   kCalls,
+                   [loop](int calls) {
+                     if (!loop(calls).ok()) {
+                       Die("a loop of calls trapped");
+                     }
+                   },
+                   {}});
+  }
   all.push_back({"trap_branch",
                  kTraps,
                  [&](int calls) {

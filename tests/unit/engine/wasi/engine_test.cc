@@ -114,7 +114,6 @@ TEST_F(WasiEngineTest, TableOfFunctions) {
   std::set<std::string_view> names;
   for (const WasiFunction& function : functions) {
     names.insert(function.name);
-    EXPECT_TRUE(function.callback != nullptr);
   }
   EXPECT_EQ(names.size(), 46u);
   const auto type_of = [&](std::string_view name) {
