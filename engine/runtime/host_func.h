@@ -22,8 +22,8 @@
 //
 // A host function runs on the guest's thread and stack, with kHostStackReserveBytes below it at
 // least. It may call back into wasm, of its own store or another; a trap or exception of
-// wasm there is that call's outcome and no more. It may block, in calls that wait on HostContext::interrupt_fd() as well: a
-// blocked guest is stopped by waking it up.
+// wasm there is that call's outcome and no more. It may block, in calls that wait on
+// HostContext::interrupt_fd() as well: a blocked guest is stopped by waking it up.
 //
 // What it throws is a trap with kHostError and the exception's what(), once everything in between
 // has been destroyed; where nothing is thrown, that costs nothing. That is so where the code that

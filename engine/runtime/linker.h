@@ -46,6 +46,7 @@ class Linker {
   // (engine/runtime/typed_host.h); given explicitly, DefineTyped<int32_t(float)>(…), where they
   // cannot be deduced.
   template <typename Callable>
+    requires(!std::is_function_v<Callable>)
   void DefineTyped(std::string_view module, std::string_view name, Callable callable) {
     DefineHost(module, name, DefineTypedHost(std::move(callable)));
   }

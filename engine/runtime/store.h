@@ -72,6 +72,7 @@ class Store {
   FuncHandle CreateFunc(FuncType type, HostCallback callback);
   // The same of a callable with C++ types: see Linker::DefineTyped.
   template <typename Callable>
+    requires(!std::is_function_v<Callable>)
   FuncHandle CreateTypedFunc(Callable callable) {
     return CreateHostFunc(DefineTypedHost(std::move(callable)));
   }

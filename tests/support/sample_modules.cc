@@ -143,10 +143,8 @@ Bytes Exceptions() {
 
 const std::vector<SampleModule>& SampleModules() {
   static const auto& modules = *new std::vector<SampleModule>{
-      {"factorial", Wat(kFactorial)},
-      {"every_section", Wat(kEverySection)},
-      {"control", Wat(kControl)},
-      {"vectors", Wat(kVectors)},
+      {"factorial", Wat(kFactorial)}, {"every_section", Wat(kEverySection)},
+      {"control", Wat(kControl)},     {"vectors", Wat(kVectors)},
       {"exceptions", Exceptions()},
   };
   return modules;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <random>
 #include <thread>
+#include <tuple>
 
 #include "tests/support/test_instance.h"
 
@@ -224,21 +225,43 @@ TEST_P(TrapTest, StartFunctionTraps) {
 
 class ForeignFaultTest : public testing::Test {
  protected:
-  // A host function that reads address 16.
-  static void FaultInHostFunction() {
+  enum class HostKind { kUntyped, kTyped, kTypedWide };
+
+  static void Crash() {
+    volatile int* volatile nowhere = reinterpret_cast<int*>(16);
+    *nowhere = 1;
+  }
+
+  // A host function that writes to address 16, called by wasm or straight from the host.
+  static void FaultInHostFunction(HostKind kind = HostKind::kUntyped,
+                                  std::string_view called = "run") {
     TestInstanceOptions options;
-    options.link = [](Linker& linker, Store&) {
-      linker.DefineFunc("host", "crash", {{}, {}},
-                        [](HostContext&, std::span<const Value>, std::span<Value>) {
-                          volatile int* volatile nowhere = reinterpret_cast<int*>(16);
-                          *nowhere = 1;
-                          return HostResult::Ok();
-                        });
+    options.link = [kind](Linker& linker, Store&) {
+      switch (kind) {
+        case HostKind::kUntyped:
+          linker.DefineFunc("host", "crash", {{}, {}},
+                            [](HostContext&, std::span<const Value>, std::span<Value>) {
+                              Crash();
+                              return HostResult::Ok();
+                            });
+          break;
+        case HostKind::kTyped:
+          linker.DefineTyped("host", "crash", [] { Crash(); });
+          break;
+        case HostKind::kTypedWide:
+          linker.DefineTyped("host", "crash", [] {
+            Crash();
+            return std::tuple(1, 2, 3.0);
+          });
+          break;
+      }
     };
-    TestInstance instance(
-        R"((module (import "host" "crash" (func $crash)) (func (export "run") call $crash)))",
-        Tier::kBaseline, options);
-    static_cast<void>(instance.Invoke("run"));
+    const std::string result = kind == HostKind::kTypedWide ? " (result i32 i32 f64)" : "";
+    TestInstance instance("(module (import \"host\" \"crash\" (func $crash" + result +
+                              ")) (export \"direct\" (func $crash)) (func (export \"run\")" +
+                              result + " call $crash))",
+                          Tier::kBaseline, options);
+    static_cast<void>(instance.Invoke(called));
   }
 
   static void ReportAndExit(int signal, siginfo_t* info, void*) {
@@ -252,15 +275,19 @@ class ForeignFaultTest : public testing::Test {
 
 TEST_F(ForeignFaultTest, GoesToThePreviousHandler) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(
-      {
-        struct sigaction action = {};
-        action.sa_sigaction = &ReportAndExit;
-        action.sa_flags = SA_SIGINFO;
-        sigaction(SIGSEGV, &action, nullptr);
-        FaultInHostFunction();
-      },
-      testing::ExitedWithCode(42), "the host's handler saw it");
+  for (const HostKind kind : {HostKind::kUntyped, HostKind::kTyped, HostKind::kTypedWide}) {
+    for (const std::string_view called : {"run", "direct"}) {
+      EXPECT_EXIT(
+          {
+            struct sigaction action = {};
+            action.sa_sigaction = &ReportAndExit;
+            action.sa_flags = SA_SIGINFO;
+            sigaction(SIGSEGV, &action, nullptr);
+            FaultInHostFunction(kind, called);
+          },
+          testing::ExitedWithCode(42), "the host's handler saw it");
+    }
+  }
 }
 
 #ifdef __has_feature
@@ -272,7 +299,9 @@ TEST_F(ForeignFaultTest, GoesToThePreviousHandler) {
     !defined(WASMD_TEST_HAS_SANITIZER)
 TEST_F(ForeignFaultTest, KillsWhereNobodyHandledIt) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(FaultInHostFunction(), testing::KilledBySignal(SIGSEGV), "");
+  for (const HostKind kind : {HostKind::kUntyped, HostKind::kTyped, HostKind::kTypedWide}) {
+    EXPECT_EXIT(FaultInHostFunction(kind), testing::KilledBySignal(SIGSEGV), "");
+  }
   EXPECT_EXIT(
       {
         TestEngine();
