@@ -169,7 +169,7 @@ constexpr Shift ShiftOf(Opcode op) {
 }
 
 constexpr V128 Bytes(uint32_t byte) {
-  return Words((byte & 0xff) * 0x0101'0101'0101'0101);
+  return Words(uint64_t{byte & 0xff} * uint64_t{0x0101'0101'0101'0101});
 }
 
 }  // namespace
