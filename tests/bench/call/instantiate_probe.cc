@@ -76,7 +76,8 @@ double StoreCallDropNs(const Engine& engine, const Linker& linker,
     if (!first.ok()) {
       Die(first.status().ToString());
     }
-    const absl::StatusOr<Outcome<void>> outcome = first->Call({}, {});
+    Value result;
+    const absl::StatusOr<Outcome<void>> outcome = first->Call({}, {&result, 1});
     if (!outcome.ok() || !outcome->ok()) {
       Die("the first call failed");
     }
