@@ -2,7 +2,7 @@
 // and the trap path. docs/architecture.md, "Calling convention", says why; tests/unit/engine/abi
 // tries it on AsmJit and on LLVM.
 //
-//   rdi                    InstanceContext* of the callee (for a host function: its HostBinding*)
+//   rdi                    InstanceContext* of the callee (for a host function: its HostTarget*)
 //   rsi rdx rcx r8 r9      general arguments (i32, i64, references), in order
 //   xmm0 … xmm7            float arguments (f32, f64, v128), in order
 //   overflow cells         every argument that finds no register of its class, in order:

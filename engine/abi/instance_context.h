@@ -80,7 +80,7 @@ struct StoreContext {
 struct FuncRef {
   // By the calling convention. A lazily compiled function's entry stub at first, its code later.
   std::atomic<const void*> code{nullptr};
-  void* context = nullptr;  // InstanceContext* or HostBinding*: goes to rdi.
+  void* context = nullptr;  // InstanceContext* or HostTarget*: goes to rdi.
   uint32_t type_id = 0;  // Canonical in the process: equal ids, equal types. Spec: match-functype
   uint32_t func_index = 0;  // In its own instance.
 };

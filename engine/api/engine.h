@@ -4,16 +4,16 @@
 //   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Create({});
 //   absl::StatusOr<std::shared_ptr<LoadedModule>> module = (*engine)->Load(bytes, {});
 //   Linker linker;
-//   linker.DefineFunc("env", "print", {{ValType::kI32}, {}}, Print);
+//   linker.DefineTyped("env", "print", [](int32_t n) { std::printf("%d\n", n); });
 //   Store store((*engine)->runtime());
 //   absl::StatusOr<Instantiation> made = linker.Instantiate(store, *module);
-//   absl::StatusOr<FuncHandle> add = made->instance->Func("add");
-//   std::array args = {Value::I32(1), Value::I32(2)};
-//   std::array<Value, 1> sum;
-//   absl::StatusOr<Outcome<void>> outcome = add->Call(args, sum);
+//   auto add = made->instance->TypedFunc<int32_t(int32_t, int32_t)>("add");
+//   Outcome<int32_t> sum = (*add)(1, 2);
+//
+// Where types are known at run time only, Linker::DefineFunc and FuncHandle::Call take values.
 //
 // Four kinds of results, never mixed: absl::Status for bad input and environment, Outcome for what
-// the guest did, aborts for our bugs, and nothing throws.
+// the guest did, aborts for our bugs, and nothing throws. What host functions throw is a trap.
 //
 // Process-wide are the code arena, the actions for SIGSEGV, SIGBUS and the interrupt signal
 // (installed by the first engine, kept for the process's life; whatever is not ours goes to the
