@@ -111,15 +111,6 @@ bool IsExtendedConst(uint8_t opcode) {
   return (opcode >= 0x6a && opcode <= 0x6c) || (opcode >= 0x7c && opcode <= 0x7e);
 }
 
-// The most pages that a type may name. Spec: valid-memtype
-uint64_t MaxPages(const MemoryType& type) {
-  if (type.address == AddressType::kI32) {
-    return type.page_shift == 0 ? UINT32_MAX : kMaxMemory32Pages;
-  }
-  return UINT64_MAX >> type.page_shift == UINT64_MAX ? UINT64_MAX
-                                                     : (UINT64_MAX >> type.page_shift) + 1;
-}
-
 // Decodes one module, section by section, into `module_`. A section's function leaves its reader at
 // the section's end or with an error noted.
 class ModuleDecoder {

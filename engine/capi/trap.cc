@@ -38,6 +38,12 @@ wasm_frame_t Resolve(const wasm_store_t& store, const BacktraceFrame& frame) {
   return result;
 }
 
+void AddFrames(const Backtrace& backtrace, wasm_trap_t& trap) {
+  for (const BacktraceFrame& frame : backtrace.frames()) {
+    trap.frames.push_back(Resolve(*trap.store, frame));
+  }
+}
+
 }  // namespace
 
 wasm_trap_t* NewTrap(wasm_store_t* store, std::string message) {
@@ -47,9 +53,7 @@ wasm_trap_t* NewTrap(wasm_store_t* store, std::string message) {
 wasm_trap_t* TrapOf(wasm_store_t* store, const Stop& stop) {
   if (const Exception* const exception = std::get_if<Exception>(&stop)) {
     wasm_trap_t* const result = NewTrap(store, ToString(stop));
-    for (const BacktraceFrame& frame : exception->backtrace.frames()) {
-      result->frames.push_back(Resolve(*store, frame));
-    }
+    AddFrames(exception->backtrace, *result);
     return result;
   }
   const Trap* const trap = std::get_if<Trap>(&stop);
@@ -60,9 +64,7 @@ wasm_trap_t* TrapOf(wasm_store_t* store, const Stop& stop) {
   wasm_trap_t* const result = returned != nullptr ? returned : NewTrap(store, trap->message);
   // A trap that travels through several activations keeps the innermost frames.
   if (result->frames.empty()) {
-    for (const BacktraceFrame& frame : trap->backtrace.frames()) {
-      result->frames.push_back(Resolve(*store, frame));
-    }
+    AddFrames(trap->backtrace, *result);
   }
   return result;
 }

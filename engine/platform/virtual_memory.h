@@ -15,6 +15,9 @@ namespace wasmd::engine {
 
 // A multiple of this is what the calls below take.
 uint64_t OsPageBytes();
+inline uint64_t RoundUpToOsPage(uint64_t size_bytes) {
+  return (size_bytes + OsPageBytes() - 1) & ~(OsPageBytes() - 1);
+}
 
 // Bytes in a file without a name that nobody can change any more, for Reservation::MapContents.
 // Holes read as zeros and take no memory. Owns a descriptor and a mapping; immutable, thread-safe.

@@ -111,10 +111,6 @@ StopHolder TakeStop(Store::Impl& store) {
   return StopHolder(Trap{code, std::move(message), std::move(backtrace)});
 }
 
-}  // namespace
-
-namespace {
-
 // With everything in the frame but the store. Errors as FuncHandle::Call.
 absl::StatusOr<Outcome<void>> CallInFrame(EntryFrame& frame, Store::Impl& store) {
   if (store.abandoned) {
@@ -154,9 +150,9 @@ absl::StatusOr<Outcome<void>> FuncHandle::CallSlowly(std::span<const Value> args
   if (outcome.ok() && frame.general_results[0] != kStubCalled) {
     return WrongArguments(args, results);
   }
-  for (const Value& value : results) {
-    if (outcome.ok() && value.type == ValType::kExnRef) {
-      store.exceptions.KeepForHost(value.bits);
+  if (outcome.ok()) {
+    for (const Value& value : results) {
+      store.exceptions.KeepForHost(value);
     }
   }
   return outcome;
@@ -168,15 +164,15 @@ absl::Status FuncHandle::WrongArguments(std::span<const Value> args,
   return absl::InvalidArgumentError("the arguments were changed while they were passed");
 }
 
-const Stop* FuncHandle::TakeTrap() const {
-  return TakeStop(store_->impl()).Release();
-}
-
-namespace typed_func_internal {
+namespace fast_entry {
 
 const Stop* TakeTrap(Store& store) {
   return TakeStop(store.impl()).Release();
 }
+
+}  // namespace fast_entry
+
+namespace typed_func_internal {
 
 const Stop* CallPrepared(EntryFrame& frame, Store& store) {
   absl::StatusOr<Outcome<void>> outcome = CallInFrame(frame, store.impl());

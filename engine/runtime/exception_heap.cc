@@ -82,16 +82,13 @@ std::optional<Exception> ExceptionHeap::Describe(uint64_t exnref) {
   const auto& tag = *static_cast<const TagInstance*>(object->tag);
   Exception exception{TagHandle(store_.store, tag), {}, {}};
   for (uint32_t i = 0; i < object->value_count; ++i) {
-    const ValType type = tag.type->params[i];
-    exception.values.push_back(ReadCell(object->values()[i], type));
-    if (type == ValType::kExnRef) {
-      KeepForHost(exception.values.back().bits);
-    }
+    exception.values.push_back(ReadCell(object->values()[i], tag.type->params[i]));
+    KeepForHost(exception.values.back());
   }
   return exception;
 }
 
-void ExceptionHeap::KeepForHost(uint64_t exnref) {
+void ExceptionHeap::KeepExnRef(uint64_t exnref) {
   auto* const object = reinterpret_cast<ExceptionObject*>(exnref);
   if (!Has(object)) {
     return;

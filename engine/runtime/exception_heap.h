@@ -56,13 +56,18 @@ class ExceptionHeap {
   Exception TakePending(Backtrace backtrace);
   // Tag and values of an exnref. nullopt: it is null, or its exception has gone.
   std::optional<Exception> Describe(uint64_t exnref);
-  // The host has been given an exnref: it stays for a while.
-  void KeepForHost(uint64_t exnref);
+  // The host has been given a value: if it is an exnref, its exception stays for a while.
+  void KeepForHost(const Value& value) {
+    if (value.type == ValType::kExnRef) {
+      KeepExnRef(value.bits);
+    }
+  }
   // No exception has ever been made: no value can be an exnref but null.
   bool is_unused() const { return lowest_ == UINT64_MAX; }
   uint64_t live_bytes() const { return live_bytes_; }
 
  private:
+  void KeepExnRef(uint64_t exnref);
   void Free(ExceptionObject* exception);
   void DropPending();
   void Collect(std::span<const Cell> values);

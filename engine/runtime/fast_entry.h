@@ -4,6 +4,7 @@
 //     fill registers and overflow cells
 //     trapped = fast_entry::Enter<…>(code, context, store, registers);
 //     fast_entry::Deactivate(*store);
+//     if (trapped) { fast_entry::TakeTrap }
 //   } else {
 //     EnterWasm                                    engine/trap/entry.h
 //   }
@@ -17,8 +18,13 @@
 
 #include "engine/abi/calling_convention.h"
 #include "engine/abi/instance_context.h"
+#include "engine/runtime/outcome.h"
 
-namespace wasmd::engine::fast_entry {
+namespace wasmd::engine {
+
+class Store;
+
+namespace fast_entry {
 
 // What an SSE register holds; the arguments' lanes above the value are zeros.
 using FloatReg = float __attribute__((vector_size(16)));
@@ -51,6 +57,10 @@ struct Registers {
 [[gnu::always_inline]] inline void Deactivate(StoreContext& store) {
   store.window.store(kStoreWindowBytes, std::memory_order_relaxed);
 }
+
+// What has stopped the guest, of a store that is no longer active. The caller's, for a StopHolder;
+// a raw pointer, since that travels in a register. In call.cc.
+const Stop* TakeTrap(Store& store);
 
 // rbp is the one register that is kept here: compilers let nobody clobber it. The red zone stays
 // untouched. See engine/trap/activation.h for what is on the stack, and for the carry flag, which
@@ -189,6 +199,7 @@ trapped:
 #undef WASMD_CALL_FLOATS
 #undef WASMD_CALL_WITH
 
-}  // namespace wasmd::engine::fast_entry
+}  // namespace fast_entry
+}  // namespace wasmd::engine
 
 #endif  // WASMD_ENGINE_RUNTIME_FAST_ENTRY_H_

@@ -62,7 +62,6 @@ class FuncHandle {
   absl::StatusOr<Outcome<void>> CallSlowly(std::span<const Value> args,
                                            std::span<Value> results) const;
   absl::Status WrongArguments(std::span<const Value> args, std::span<Value> results) const;
-  const Stop* TakeTrap() const;
 
   StoreContext* context_;
   FuncRef* ref_;
@@ -87,7 +86,7 @@ inline absl::StatusOr<Outcome<void>> FuncHandle::Call(std::span<const Value> arg
   const bool trapped = fast_entry::Enter<4, 0, 0>(stub, ref->context, store, registers);
   fast_entry::Deactivate(*store);
   if (trapped) [[unlikely]] {
-    return Outcome<void>(outcome_internal::StopHolder(TakeTrap()));
+    return Outcome<void>(outcome_internal::StopHolder(fast_entry::TakeTrap(*store_)));
   }
   if (registers.general_results[0] != kStubCalled) [[unlikely]] {
     return WrongArguments(args, results);

@@ -201,7 +201,7 @@ uint32_t HostBinding::Dispatch(HostTarget* target, HostCallFrame* frame) noexcep
     if (param == ValType::kI32 || param == ValType::kF32) {
       args.back().bits &= 0xffff'ffff;  // An f32's lane has anything above it.
     } else if (param == ValType::kExnRef) {
-      target->context.store().impl().exceptions.KeepForHost(args.back().bits);
+      target->context.store().impl().exceptions.KeepForHost(args.back());
     }
   }
   absl::InlinedVector<Value, kInlineValues> results;

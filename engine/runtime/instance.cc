@@ -100,9 +100,7 @@ absl::StatusOr<Value> TableHandle::Get(uint64_t index) const {
     return RangeError("table read", index, 1, table_->size());
   }
   const Value value{table_->type().element, table_->elements()[index]};
-  if (value.type == ValType::kExnRef) {
-    store_->impl().exceptions.KeepForHost(value.bits);
-  }
+  store_->impl().exceptions.KeepForHost(value);
   return value;
 }
 
@@ -130,9 +128,7 @@ absl::StatusOr<uint64_t> TableHandle::Grow(uint64_t delta, const Value& init) co
 
 Value GlobalHandle::Get() const {
   const Value value = ReadCell(*global_->cell, global_->type.type);
-  if (value.type == ValType::kExnRef) {
-    store_->impl().exceptions.KeepForHost(value.bits);
-  }
+  store_->impl().exceptions.KeepForHost(value);
   return value;
 }
 

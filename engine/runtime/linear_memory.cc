@@ -11,17 +11,11 @@
 namespace wasmd::engine {
 namespace {
 
-uint64_t RoundUpToOsPage(uint64_t size_bytes) {
-  return (size_bytes + OsPageBytes() - 1) & ~(OsPageBytes() - 1);
-}
-
-// The most pages that an instance of the type can have. A memory of 32-bit addresses and pages of
-// one byte ends one byte below 4 GiB: its size is an i32.
-uint64_t MaxPages(const MemoryType& type) {
-  const bool is_64 = type.address == AddressType::kI64;
-  const uint64_t pages = (is_64 ? kMaxMemory64Bytes : kMaxMemory32Bytes) >> type.page_shift;
-  return std::min(type.limits.max.value_or(pages),
-                  is_64 ? pages : std::min<uint64_t>(pages, UINT32_MAX));
+// The most pages that an instance of the type can have.
+uint64_t MaxInstancePages(const MemoryType& type) {
+  const uint64_t pages =
+      type.address == AddressType::kI64 ? kMaxMemory64Bytes >> type.page_shift : MaxPages(type);
+  return std::min(type.limits.max.value_or(pages), pages);
 }
 
 }  // namespace
@@ -32,7 +26,7 @@ static_assert(LinearMemory::kReservationBytes >=
 absl::StatusOr<std::unique_ptr<LinearMemory>> LinearMemory::Create(
     const MemoryType& type, MemorySlots& slots, Quota& quota,
     std::shared_ptr<const MemoryImage> image) {
-  if (type.limits.min > MaxPages(type)) {
+  if (type.limits.min > MaxInstancePages(type)) {
     if (type.address == AddressType::kI32) {
       return absl::InvalidArgumentError("memory size must be at most 65536 pages (4GiB)");
     }
@@ -80,7 +74,8 @@ absl::StatusOr<std::unique_ptr<LinearMemory>> LinearMemory::Create(
 absl::StatusOr<Reservation> LinearMemory::Reserve(const MemoryType& type) {
   const uint64_t min_bytes =
       std::max(RoundUpToOsPage(type.limits.min << type.page_shift), OsPageBytes());
-  uint64_t size_bytes = std::max(RoundUpToOsPage(MaxPages(type) << type.page_shift), min_bytes);
+  uint64_t size_bytes =
+      std::max(RoundUpToOsPage(MaxInstancePages(type) << type.page_shift), min_bytes);
   for (;;) {
     absl::StatusOr<Reservation> reservation = Reservation::Create(size_bytes);
     if (reservation.ok() || size_bytes == min_bytes) {
@@ -126,7 +121,7 @@ bool LinearMemory::SetAccessible(uint64_t size_bytes) {
 
 std::optional<uint64_t> LinearMemory::Grow(uint64_t delta_pages) {
   const uint64_t old_pages = size_pages();
-  const uint64_t max_pages = MaxPages(type_);
+  const uint64_t max_pages = MaxInstancePages(type_);
   if (old_pages > max_pages || delta_pages > max_pages - old_pages) {
     return std::nullopt;
   }

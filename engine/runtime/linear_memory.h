@@ -9,9 +9,9 @@
 // engine/trap/handler_inside.cc makes it TrapCode::kMemoryOutOfBounds.
 //
 // Without a guard, code compares with size_bytes(), and the address space is what the memory can
-// grow to: its type's maximum, but at most kMaxMemory32Bytes or kMaxMemory64Bytes, and less where
-// the system has less. Pages may be smaller than the system's: what is accessible ends at the next
-// OS page then.
+// grow to: its type's maximum, but at most 4 GiB or, with 64-bit addresses, kMaxMemory64Bytes, and
+// less where the system has less. Pages may be smaller than the system's: what is accessible ends
+// at the next OS page then.
 //
 // Thread-compatible. base() is constant for the object's lifetime. Spec: syntax-meminst
 #ifndef WASMD_ENGINE_RUNTIME_LINEAR_MEMORY_H_

@@ -64,7 +64,7 @@ std::vector<std::shared_ptr<const MemoryImage>> MakeMemoryImages(const Module& m
       if (segment.is_active && segment.memory_index == index && segment.bytes_size != 0) {
         const uint64_t offset = segment.offset.bits;
         begin = std::min(begin, RoundDown(offset));
-        end = std::max(end, RoundDown(offset + segment.bytes_size + OsPageBytes() - 1));
+        end = std::max(end, RoundUpToOsPage(offset + segment.bytes_size));
         pieces.push_back({offset, module.bytes.subspan(segment.bytes_offset, segment.bytes_size)});
       }
     }

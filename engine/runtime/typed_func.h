@@ -57,9 +57,8 @@ struct ExternRefWord {
 
 namespace typed_func_internal {
 
-// In call.cc. Raw pointers travel in a register; they are the caller's, for a StopHolder.
-const Stop* TakeTrap(Store& store);
-// Null: it returned, and the results are in the frame.
+// In call.cc. Null: it returned, and the results are in the frame. The caller's, for a StopHolder;
+// a raw pointer, since that travels in a register.
 const Stop* CallPrepared(EntryFrame& frame, Store& store);
 StoreContext& ContextOf(Store& store);
 absl::Status WrongType(const FuncType& actual, const FuncType& wanted);
@@ -205,7 +204,7 @@ class TypedFunc<R(Args...)> {
           ref->code.load(std::memory_order_acquire), ref->context, store, registers);
       fast_entry::Deactivate(*store);
       if (trapped) [[unlikely]] {
-        stop = typed_func_internal::TakeTrap(*store_);
+        stop = fast_entry::TakeTrap(*store_);
         value = Held();
       } else {
         value = Take(registers, *store);

@@ -7,10 +7,11 @@
 //   HostResult(int32_t)                   (param i32); may fail
 //   HostResultOr<int32_t>(int32_t)        (param i32) (result i32); may fail
 //
-// Types of values are those of engine/runtime/typed_func.h. A callable is a function pointer, a
-// lambda, a std::function, or any object whose operator() is const and neither a template nor
-// overloaded; for others the signature is given: DefineTyped<int32_t(int32_t)>(…). It is shared by
-// all stores that import it and called from each one's thread: thread-safe in what it captures.
+// Types of values are those of engine/runtime/typed_func.h but V128. A callable is a function
+// pointer, a lambda, a std::function, or any object whose operator() is const and neither a
+// template nor overloaded; for others the signature is given: DefineTyped<int32_t(int32_t)>(…). It
+// is shared by all stores that import it and called from each one's thread: thread-safe in what it
+// captures.
 //
 // What wasm calls is an instantiation of an adapter, whose own C++ signature is the calling
 // convention of generated code: the target in rdi, arguments in the System V registers and in

@@ -32,6 +32,12 @@
 
 namespace wasmd::engine {
 
+// A frame of generated code, where its rbp points.
+struct WasmFrame {
+  uint64_t caller = 0;  // The caller's rbp.
+  uint64_t return_address = 0;
+};
+
 // What wasmd_enter takes and gives: an entry for any signature.
 struct EntryFrame {
   StoreContext* store = nullptr;

@@ -156,12 +156,6 @@ static_assert(static_cast<int>(TrapCode::kException) == 15);
 
 namespace {
 
-// A frame of generated code, by its rbp: the caller's rbp, and the return address.
-struct WasmFrame {
-  uint64_t caller;
-  uint64_t return_address;
-};
-
 // Calls visit(return address) for each caller that is a function of wasm, innermost first. Returns
 // where the entry's return address stands. The chain is our own compilers', but a bug in one must
 // not send us through all of memory: every frame lies above the one before, and what stands behind
@@ -301,10 +295,10 @@ EntryResult EnterWasm(EntryFrame& frame, uint64_t wasm_stack_bytes) {
                                        stack.high - kStoreWindowBytes - kRounding);
   uint64_t limit = std::max(stack.low + kHostStackReserveBytes,
                             window_low - std::min(window_low, wasm_stack_bytes));
-  if (outer.is_active() && outer.stack_low() == stack.low) {
+  const bool is_elsewhere = outer.is_active() && outer.stack_low() != stack.low;
+  if (outer.is_active() && !is_elsewhere) {
     limit = std::max(limit, outer.stack_limit());
   }
-  const bool is_elsewhere = outer.is_active() && outer.stack_low() != stack.low;
   if (top <= limit) [[unlikely]] {
     return NotEntered(frame, TrapCode::kStackOverflow);
   }

@@ -57,10 +57,8 @@ StackBounds BoundsOf(const OwnedStack& stack) {
 }
 
 HeldOwnedStack AcquireOwnedStack(uint64_t wasm_stack_bytes) {
-  const uint64_t page = OsPageBytes();
-  const uint64_t wanted =
-      std::min(wasm_stack_bytes, kMaxOwnedStackBytes) + kHostStackReserveBytes + kStoreWindowBytes;
-  const uint64_t usable_bytes = (wanted + page - 1) / page * page;
+  const uint64_t usable_bytes = RoundUpToOsPage(std::min(wasm_stack_bytes, kMaxOwnedStackBytes) +
+                                                kHostStackReserveBytes + kStoreWindowBytes);
   Pool& pool = ThePool();
   const MutexLock lock(pool.mutex);
   if (pool.used.size() >= kMaxOwnedStacks) {

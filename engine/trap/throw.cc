@@ -74,12 +74,6 @@ wasmd_throw:
 
 namespace {
 
-// A frame of generated code, by its rbp.
-struct WasmFrame {
-  uint64_t caller;
-  uint64_t return_address;
-};
-
 InstanceContext* ContextOf(uint64_t frame_pointer) {
   return *reinterpret_cast<InstanceContext* const*>(frame_pointer - sizeof(uint64_t));
 }

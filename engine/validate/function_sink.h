@@ -52,6 +52,7 @@ struct MemArg {
   uint32_t align = 0;
   uint32_t memory_index = 0;
   uint64_t offset = 0;
+  uint32_t access_bytes = 0;  // The instruction's, whatever `align` says.
 };
 
 // A clause of try_table. Spec: syntax-catch

@@ -200,7 +200,10 @@ bool FunctionWalkerBase::ReadIndexedMemArg(const uint8_t* at, uint32_t align,
   if (align >= 2 * kHasMemoryIndex || (align & kHasMemoryIndex) == 0) {
     return FailAlignment(at, align);
   }
-  memarg = {.align = align & ~kHasMemoryIndex, .memory_index = 0, .offset = 0};
+  memarg = {.align = align & ~kHasMemoryIndex,
+            .memory_index = 0,
+            .offset = 0,
+            .access_bytes = uint32_t{1} << natural_align};
   if (memarg.align > natural_align) {
     return FailAlignment(at, memarg.align);
   }

@@ -175,7 +175,10 @@ class FunctionWalkerBase {
     if (align > natural_align) [[unlikely]] {
       return ReadIndexedMemArg(at, align, natural_align, memarg);
     }
-    memarg = {.align = align, .memory_index = 0, .offset = 0};
+    memarg = {.align = align,
+              .memory_index = 0,
+              .offset = 0,
+              .access_bytes = uint32_t{1} << natural_align};
     if (!has_memory_) [[unlikely]] {
       return FailUnknown("memory", 0);
     }
@@ -397,10 +400,16 @@ template <Opcode kOp>
 inline constexpr Signature kSignature = ParseSignature(kInfo<kOp>.sig);
 
 // The exponent of an access's width: of the digits after "load" or "store", else of the type's.
-// Spec: valid-memarg
-constexpr uint32_t NaturalAlign(std::string_view text) {
+// "v128.load8x8_s" and the like access 8 bytes. Spec: valid-memarg
+constexpr uint8_t NaturalAlign(std::string_view text) {
   const size_t dot = text.find('.');
   const size_t digits = text.find_first_of("0123456789", dot);
+  if (digits == std::string_view::npos && text[0] == 'v') {
+    return 4;
+  }
+  if (text.find('x', dot) != std::string_view::npos) {
+    return 3;
+  }
   const std::string_view width =
       digits == std::string_view::npos ? text.substr(1, 2) : text.substr(digits);
   switch (width[0]) {

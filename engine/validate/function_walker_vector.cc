@@ -50,29 +50,6 @@ constexpr VectorShape ShapeOf(const OpcodeInfo& info) {
   }
 }
 
-// "v128.load" and "v128.store" access 16 bytes, "v128.load8x8_s" and the like 8, others as many as
-// their digits say.
-constexpr uint8_t AlignOf(std::string_view text) {
-  const std::string_view name = text.substr(text.find('.'));
-  const size_t digits = name.find_first_of("0123456789");
-  if (digits == std::string_view::npos) {
-    return 4;
-  }
-  if (name.find('x') < name.size()) {
-    return 3;
-  }
-  switch (name[digits]) {
-    case '8':
-      return 0;
-    case '1':
-      return 1;
-    case '3':
-      return 2;
-    default:
-      return 3;
-  }
-}
-
 // "i8x16.extract_lane_s" has 16 lanes.
 constexpr uint8_t LanesOfShape(std::string_view text) {
   switch (text[text.find('x') + 1]) {
@@ -112,7 +89,7 @@ constexpr auto kRows = [] {
     row.shape = ShapeOf(info);
     row.signature = walker_internal::ParseSignature(info.sig);
     if (info.immediate == Immediate::kMemArg || info.immediate == Immediate::kMemArgLane) {
-      row.align = AlignOf(info.text);
+      row.align = walker_internal::NaturalAlign(info.text);
       row.lane_count = static_cast<uint8_t>(kVectorBytes >> row.align);
     } else if (info.immediate == Immediate::kLane) {
       row.lane_count = LanesOfShape(info.text);

@@ -40,9 +40,8 @@ inline constexpr uint32_t kMaxElemSegmentLength = 10'000'000;
 // 4 GiB of 64 KiB pages. Spec: valid-memtype
 inline constexpr uint64_t kMaxMemory32Pages = 65'536;
 
-// What an instance's memory may hold, not what a type may say. Browsers' limit with 64-bit
-// addresses, which bounds the address space that a memory takes.
-inline constexpr uint64_t kMaxMemory32Bytes = uint64_t{4} << 30;
+// What an instance's memory with 64-bit addresses may hold, not what a type may say. Browsers'
+// limit, which bounds the address space that a memory takes.
 inline constexpr uint64_t kMaxMemory64Bytes = uint64_t{16} << 30;
 
 // Machine code of one process: the code arena's reservation, so that every pc in it is one

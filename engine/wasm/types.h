@@ -110,6 +110,15 @@ struct MemoryType {
   friend bool operator==(const MemoryType&, const MemoryType&) = default;
 };
 
+// The most pages that a type may name. A size is a value of the address type too: with pages of one
+// byte, the last one is missing. Spec: valid-memtype
+constexpr uint64_t MaxPages(const MemoryType& type) {
+  if (type.address == AddressType::kI64) {
+    return type.page_shift == 0 ? UINT64_MAX : uint64_t{1} << (64 - type.page_shift);
+  }
+  return type.page_shift == 0 ? UINT32_MAX : uint64_t{1} << (32 - type.page_shift);
+}
+
 // Spec: syntax-tabletype
 struct TableType {
   ValType element = ValType::kFuncRef;

@@ -80,22 +80,31 @@ compute_recipe() {
   esac
 }
 
-compute_all() {
-  need_wasi compute || return 1
-  local name to=$cache/compute flags sources
+# compute_build SET FLAGS WASM_FLAGS NAME…: builds programs for wasm and native into the cache's folder SET, both
+# with FLAGS, the wasm one with WASM_FLAGS too: words in one argument.
+compute_build() {
+  local set=$1 both wasm name to=$cache/$1 flags sources
+  read -ra both <<<"$2"
+  read -ra wasm <<<"$3"
+  shift 3
   mkdir -p "$to"
-  for name in "${compute_names[@]}"; do
+  for name in "$@"; do
     compute_recipe "$name" || continue
-    fresh "compute_$name" "$to/$name.native" "$guests/compute/$name.c" "$guests/compute/bench.h" \
-      "${compute_wasm_flags[*]} ${flags[*]}" "${sources[@]}" && [[ -f $to/$name.wasm ]] && continue
-    say "building compute/$name"
-    if "$cc" -O2 -w "${compute_wasm_flags[@]}" "${flags[@]}" -I "$guests/compute" "$guests/compute/$name.c" \
-      "${sources[@]}" -lm "${compute_wasm_libs[@]}" -o "$to/$name.wasm" &&
-      "$cc" -O2 -w "${flags[@]}" -I "$guests/compute" "$guests/compute/$name.c" "${sources[@]}" -lm \
+    fresh "${set}_$name" "$to/$name.native" "$guests/compute/$name.c" "$guests/compute/bench.h" \
+      "${both[*]} ${wasm[*]} ${compute_wasm_flags[*]} ${flags[*]}" "${sources[@]}" && [[ -f $to/$name.wasm ]] && continue
+    say "building $set/$name"
+    if "$cc" "${both[@]}" "${wasm[@]}" -w "${compute_wasm_flags[@]}" "${flags[@]}" -I "$guests/compute" \
+      "$guests/compute/$name.c" "${sources[@]}" -lm "${compute_wasm_libs[@]}" -o "$to/$name.wasm" &&
+      "$cc" "${both[@]}" -w "${flags[@]}" -I "$guests/compute" "$guests/compute/$name.c" "${sources[@]}" -lm \
         -o "$to/$name.native"; then
-      stamp "compute_$name"
+      stamp "${set}_$name"
     else
-      fail "compute $name: the build failed"
+      fail "$set $name: the build failed"
     fi
   done
+}
+
+compute_all() {
+  need_wasi compute || return 1
+  compute_build compute -O2 "" "${compute_names[@]}"
 }

@@ -30,21 +30,6 @@ simd_blake3() {
 
 simd_all() {
   need_wasi simd || return 1
-  local name to=$cache/simd flags sources
-  mkdir -p "$to"
-  for name in "${simd_names[@]}"; do
-    compute_recipe "$name" || continue
-    fresh "simd_$name" "$to/$name.native" "$guests/compute/$name.c" "$guests/compute/bench.h" \
-      "-O3 -msimd128 ${compute_wasm_flags[*]} ${flags[*]}" "${sources[@]}" && [[ -f $to/$name.wasm ]] && continue
-    say "building simd/$name"
-    if "$cc" -O3 -msimd128 -w "${compute_wasm_flags[@]}" "${flags[@]}" -I "$guests/compute" \
-      "$guests/compute/$name.c" "${sources[@]}" -lm "${compute_wasm_libs[@]}" -o "$to/$name.wasm" &&
-      "$cc" -O3 -w "${flags[@]}" -I "$guests/compute" "$guests/compute/$name.c" "${sources[@]}" -lm \
-        -o "$to/$name.native"; then
-      stamp "simd_$name"
-    else
-      fail "simd $name: the build failed"
-    fi
-  done
+  compute_build simd -O3 -msimd128 "${simd_names[@]}"
   simd_blake3
 }

@@ -264,7 +264,8 @@ Expectations ReadExpectations(const std::string& file_name) {
   Expectations expectations;
   std::ifstream file(file_name);
   for (std::string line; std::getline(file, line);) {
-    line.resize(line.find_last_not_of(" \t", line.find('#') - 1) + 1);
+    line.resize(std::min(line.find('#'), line.size()));  // Without the comment.
+    line.resize(line.find_last_not_of(" \t") + 1);
     if (line.ends_with('/')) {
       expectations.folders.push_back(line);
     } else if (!line.empty()) {

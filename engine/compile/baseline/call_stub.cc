@@ -72,21 +72,10 @@ class CallStubCompiler {
     asm_.Move(kRax, kRsi);
   }
 
-  // An xmm register and 16 bytes of memory.
-  void LoadVector(Reg dst, const Mem& from) {
-    asm_.Op(asm_.has_avx() ? Inst::kIdVmovups : Inst::kIdMovups, Assembler::X(dst),
-            Assembler::M(from));
-  }
-  void StoreVector(const Mem& to, Reg src) {
-    asm_.Op(asm_.has_avx() ? Inst::kIdVmovups : Inst::kIdMovups, Assembler::M(to),
-            Assembler::X(src));
-  }
-
   // Copies what a value holds, through a scratch register; 32 bits zero-extended.
   void Copy(ValType type, const Mem& to, const Mem& from) {
     if (type == ValType::kV128) {
-      LoadVector(kScratchXmm, from);
-      StoreVector(to, kScratchXmm);
+      asm_.CopySlot(Kind::kV128, to, from);
     } else {
       asm_.Load(Is32Bits(type) ? Kind::kI32 : Kind::kI64, kScratch, from);
       asm_.Store(Kind::kI64, to, kScratch);
@@ -105,8 +94,6 @@ class CallStubCompiler {
         general.emplace_back(kGeneralParamReg[at.index], i);
       } else if (at.kind == ValueLocation::Kind::kOverflow) {
         Copy(param, OverflowCell(at.index), from);
-      } else if (param == ValType::kV128) {
-        LoadVector(static_cast<Reg>(kXmm0 + at.index), from);
       } else {
         asm_.Load(KindOf(param), static_cast<Reg>(kXmm0 + at.index), from);
       }
@@ -159,14 +146,12 @@ class CallStubCompiler {
           asm_.ZeroExtend(reg, reg);  // A host function may have left anything there.
         }
         asm_.Store(Kind::kI64, to, reg);
-      } else if (result == ValType::kV128) {
-        StoreVector(to, xmm);
       } else if (result == ValType::kF32) {
         asm_.Op(asm_.has_avx() ? Inst::kIdVmovd : Inst::kIdMovd, Assembler::R32(kScratch),
                 Assembler::X(xmm));
         asm_.Store(Kind::kI64, to, kScratch);
       } else {
-        asm_.Store(Kind::kF64, to, xmm);
+        asm_.Store(KindOf(result), to, xmm);
       }
     }
   }

@@ -623,6 +623,23 @@ bool FunctionCompiler::DivideByConstant(bool wide, bool is_signed, bool is_rem, 
   return true;
 }
 
+Reg FunctionCompiler::TakeRaxRdx(Value& lhs, Value& rhs) {
+  Pin(kRax);
+  Pin(kRdx);
+  Reg other = kScratch;
+  if (rhs.is_reg() && rhs.reg != kRax && rhs.reg != kRdx) {
+    other = rhs.reg;
+  } else {
+    MoveTo(kScratch, rhs);
+  }
+  Take(kRax);
+  if (!lhs.is_reg() || lhs.reg != kRax) {
+    MoveTo(kRax, lhs);
+  }
+  Take(kRdx);
+  return other;
+}
+
 void FunctionCompiler::EmitDivide(bool wide, bool is_signed, bool is_rem) {
   const Kind kind = wide ? Kind::kI64 : Kind::kI32;
   Value rhs = Pop();
@@ -636,20 +653,7 @@ void FunctionCompiler::EmitDivide(bool wide, bool is_signed, bool is_rem) {
     may_be_zero = rhs.bits == 0;
     may_be_minus_one = is_signed && rhs.bits == (wide ? UINT64_MAX : UINT32_MAX);
   }
-  // The divisor anywhere but in rax and rdx, which the instruction takes.
-  Pin(kRax);
-  Pin(kRdx);
-  Reg divisor = kScratch;
-  if (rhs.is_reg() && rhs.reg != kRax && rhs.reg != kRdx) {
-    divisor = rhs.reg;
-  } else {
-    MoveTo(kScratch, rhs);
-  }
-  Take(kRax);
-  if (!lhs.is_reg() || lhs.reg != kRax) {
-    MoveTo(kRax, lhs);
-  }
-  Take(kRdx);
+  const Reg divisor = TakeRaxRdx(lhs, rhs);
   const auto by = Assembler::R(divisor, wide);
   if (may_be_zero) {
     asm_.Op(Inst::kIdTest, by, by);
@@ -743,19 +747,7 @@ void FunctionCompiler::AddWide(bool is_sub) {
 void FunctionCompiler::MultiplyWide(bool is_signed) {
   Value rhs = Pop();
   Value lhs = Pop();
-  Pin(kRax);
-  Pin(kRdx);
-  Reg by = kScratch;
-  if (rhs.is_reg() && rhs.reg != kRax && rhs.reg != kRdx) {
-    by = rhs.reg;
-  } else {
-    MoveTo(kScratch, rhs);
-  }
-  Take(kRax);
-  if (!lhs.is_reg() || lhs.reg != kRax) {
-    MoveTo(kRax, lhs);
-  }
-  Take(kRdx);
+  const Reg by = TakeRaxRdx(lhs, rhs);
   asm_.Op(is_signed ? Inst::kIdImul : Inst::kIdMul, Assembler::R64(by));
   PushReg(Kind::kI64, kRax);
   PushReg(Kind::kI64, kRdx);

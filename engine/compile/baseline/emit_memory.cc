@@ -6,15 +6,6 @@
 namespace wasmd::engine::baseline {
 namespace {
 
-// Past the bytes of a LEB128 integer.
-template <typename ByteAt>
-uint32_t SkipLeb(uint32_t offset, ByteAt byte_at) {
-  for (int i = 0; i < 10 && (byte_at(offset) & 0x80) != 0; ++i) {
-    ++offset;
-  }
-  return offset + 1;
-}
-
 // Displacements reach 2^31 − 1. The reservation of a memory with a guard reaches 2^33 bytes and the
 // widest access beyond its base.
 constexpr uint64_t kMaxDisplacement = INT32_MAX;
@@ -25,35 +16,6 @@ constexpr uint32_t kMovzx16 = 0x0fb7;
 constexpr uint32_t kMovsx8 = 0x0fbe;
 constexpr uint32_t kMovsx16 = 0x0fbf;
 constexpr uint32_t kMovsxd = 0x63;
-
-constexpr uint32_t AccessBytes(Opcode op) {
-  switch (op) {
-    case Opcode::kI32Load8S:
-    case Opcode::kI32Load8U:
-    case Opcode::kI64Load8S:
-    case Opcode::kI64Load8U:
-    case Opcode::kI32Store8:
-    case Opcode::kI64Store8:
-      return 1;
-    case Opcode::kI32Load16S:
-    case Opcode::kI32Load16U:
-    case Opcode::kI64Load16S:
-    case Opcode::kI64Load16U:
-    case Opcode::kI32Store16:
-    case Opcode::kI64Store16:
-      return 2;
-    case Opcode::kI32Load:
-    case Opcode::kF32Load:
-    case Opcode::kI64Load32S:
-    case Opcode::kI64Load32U:
-    case Opcode::kI32Store:
-    case Opcode::kF32Store:
-    case Opcode::kI64Store32:
-      return 4;
-    default:
-      return 8;
-  }
-}
 
 // Instructions that take their second operand from memory.
 constexpr bool FoldsLoad(uint8_t opcode, Kind kind) {
@@ -233,10 +195,9 @@ Mem FunctionCompiler::OperandAt(uint32_t memory_index, uint64_t address) {
   return {.base = base, .index = reg};
 }
 
-Mem FunctionCompiler::AccessOperand(Value& index, const MemArg& memarg, uint32_t bytes) {
+Mem FunctionCompiler::AccessOperand(Value& index, const MemArg& memarg) {
   if (!HasGuard(memarg.memory_index)) {
-    return index.is_const() ? CheckedConstant(index.bits, memarg, bytes)
-                            : CheckedOperand(index, memarg, bytes);
+    return index.is_const() ? CheckedConstant(index.bits, memarg) : CheckedOperand(index, memarg);
   }
   const uint64_t offset = memarg.offset;
   if (index.is_const()) {
@@ -253,12 +214,12 @@ Mem FunctionCompiler::AccessOperand(Value& index, const MemArg& memarg, uint32_t
 }
 
 // What ends inside of the type's minimum needs no check: memories never shrink.
-Mem FunctionCompiler::CheckedConstant(uint64_t index, const MemArg& memarg, uint32_t bytes) {
+Mem FunctionCompiler::CheckedConstant(uint64_t index, const MemArg& memarg) {
   const MemoryType& type = module_.memories[memarg.memory_index].type;
   uint64_t address = 0;
   uint64_t end = 0;
   if (__builtin_add_overflow(index, memarg.offset, &address) ||
-      __builtin_add_overflow(address, uint64_t{bytes}, &end)) {
+      __builtin_add_overflow(address, uint64_t{memarg.access_bytes}, &end)) {
     asm_.Jump(TrapLabel(TrapCode::kMemoryOutOfBounds));
     return Mem::At(MemoryBase(memarg.memory_index), 0);  // Never reached.
   }
@@ -273,7 +234,8 @@ Mem FunctionCompiler::CheckedConstant(uint64_t index, const MemArg& memarg, uint
 
 // index + offset + bytes ≤ size, in 64 bits: a 32-bit index cannot make that overflow, a 64-bit one
 // can.
-Mem FunctionCompiler::CheckedOperand(Value& index, const MemArg& memarg, uint32_t bytes) {
+Mem FunctionCompiler::CheckedOperand(Value& index, const MemArg& memarg) {
+  const uint32_t bytes = memarg.access_bytes;
   const bool is_64 = module_.memories[memarg.memory_index].type.address == AddressType::kI64;
   const uint32_t local = index.local;
   const bool is_short =
@@ -338,6 +300,19 @@ void FunctionCompiler::ForgetChecksSlow(uint32_t local) {
   std::erase_if(checked_, [local](const CheckedAccess& checked) { return checked.local == local; });
 }
 
+uint32_t FunctionCompiler::AfterMemArg(uint32_t offset) const {
+  constexpr uint8_t kHasMemoryIndex = 0x40;
+  const bool has_index = (ByteAt(offset) & kHasMemoryIndex) != 0;
+  offset = AfterLeb(AfterLeb(offset));
+  return has_index ? AfterLeb(offset) : offset;
+}
+
+void FunctionCompiler::PushPendingLoad(Kind kind, const Mem& mem, uint32_t memory_index) {
+  pending_load_ = {mem, offset_ - body_offset_, HasGuard(memory_index)};
+  pending_pins_ = Bit(mem.base) | (mem.index != kNoReg ? Bit(mem.index) : 0);
+  PushPending(EntryKind::kLoad, kind);
+}
+
 void FunctionCompiler::EmitLoad(Opcode op, Reg dst, const Mem& mem) {
   switch (op) {
     case Opcode::kI32Load:
@@ -387,22 +362,15 @@ void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
     return;
   }
   const Kind kind = KindOf(type);
-  const auto byte_at = [this](uint32_t at) { return ByteAt(at); };
-  uint32_t next = SkipLeb(offset_ + 1, byte_at);
-  if ((ByteAt(offset_ + 1) & 0x40) != 0) {
-    next = SkipLeb(next, byte_at);  // The memory's index.
-  }
-  next = SkipLeb(next, byte_at);
+  const uint32_t next = AfterMemArg(offset_ + 1);
   Value index = Pop();
-  const Mem mem = AccessOperand(index, memarg, AccessBytes(op));
+  const Mem mem = AccessOperand(index, memarg);
   const bool is_plain = op == Opcode::kI32Load || op == Opcode::kI64Load ||
                         op == Opcode::kF32Load || op == Opcode::kF64Load;
   // The next instruction can do the access itself. Only if another operand is below: it is the
   // second one then.
   if (is_plain && FoldsLoad(ByteAt(next), kind)) {
-    pending_load_ = {mem, offset_ - body_offset_, HasGuard(memarg.memory_index)};
-    pending_pins_ = Bit(mem.base) | (mem.index != kNoReg ? Bit(mem.index) : 0);
-    PushPending(EntryKind::kLoad, kind);
+    PushPendingLoad(kind, mem, memarg.memory_index);
     return;
   }
   // The index register serves again if nothing else needs it, unless the value is a local's.
@@ -417,7 +385,7 @@ void FunctionCompiler::OnLoad(Opcode op, ValType type, const MemArg& memarg) {
   PushReg(kind, reg);
 }
 
-void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
+void FunctionCompiler::OnStore(Opcode /*op*/, ValType type, const MemArg& memarg) {
   if (type == ValType::kV128) {
     StoreVector(memarg);
     return;
@@ -425,12 +393,12 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
   Value value = Pop();
   Value index = Pop();
   const Kind kind = KindOf(type);
-  // What is in the frame and not worth a register goes through the scratch register; Address may
-  // need that one first.
+  // What is in the frame and not worth a register goes through the scratch register; AccessOperand
+  // may need that one first.
   const bool through_scratch =
       value.in_memory() && PrefersMemory(value) && memarg.offset <= kMaxDisplacement;
-  const uint32_t size = AccessBytes(op);
-  const Mem mem = AccessOperand(index, memarg, size);
+  const uint32_t size = memarg.access_bytes;
+  const Mem mem = AccessOperand(index, memarg);
   if (value.is_const() &&
       (size < 8 || static_cast<int64_t>(value.bits) == static_cast<int32_t>(value.bits))) {
     const auto immediate = size == 1   ? int64_t{static_cast<int8_t>(value.bits)}
@@ -458,7 +426,7 @@ void FunctionCompiler::OnStore(Opcode op, ValType type, const MemArg& memarg) {
 
 void FunctionCompiler::OnMemorySize(uint32_t memory_index) {
   const Kind kind = MemoryAddressKind(memory_index);
-  const uint32_t next = SkipLeb(offset_ + 1, [this](uint32_t at) { return ByteAt(at); });
+  const uint32_t next = AfterLeb(offset_ + 1);
   const Reg context = ContextReg();
   const Reg reg = Alloc(kGeneralRegs, Hint(kind, next));
   asm_.Load(Kind::kI64, reg,

@@ -377,40 +377,14 @@ bool FunctionCompiler::ShuffleTwo(Reg a, Reg b, Reg dst, const uint8_t* lanes) {
 
 // --- Memory.
 
-namespace {
-
-// Of a load of one vector.
-constexpr uint32_t AccessBytes(Opcode op) {
-  switch (op) {
-    case Opcode::kV128Load:
-      return sizeof(V128);
-    case Opcode::kV128Load8Splat:
-      return 1;
-    case Opcode::kV128Load16Splat:
-      return 2;
-    case Opcode::kV128Load32Splat:
-    case Opcode::kV128Load32Zero:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void FunctionCompiler::LoadVector(Opcode op, const MemArg& memarg) {
-  uint32_t next = AfterVector();
-  const bool has_memory_index = (ByteAt(next) & 0x40) != 0;
-  next = AfterLeb(AfterLeb(next));
-  if (has_memory_index) {
-    next = AfterLeb(next);
-  }
+  const uint32_t next = AfterMemArg(AfterVector());
   Value index = Pop();
-  const Mem mem = AccessOperand(index, memarg, AccessBytes(op));
+  const Mem mem = AccessOperand(index, memarg);
   if (op == Opcode::kV128Load && FoldsVectorLoad(next)) {
-    pending_load_ = {mem, offset_ - body_offset_, HasGuard(memarg.memory_index)};
-    pending_pins_ = Bit(mem.base) | (mem.index != kNoReg ? Bit(mem.index) : 0);
-    PushPending(EntryKind::kLoad, Kind::kV128);
+    PushPendingLoad(Kind::kV128, mem, memarg.memory_index);
     return;
   }
   const bool avx = asm_.has_avx();
@@ -481,38 +455,18 @@ void FunctionCompiler::StoreVector(const MemArg& memarg) {
   Value value = Pop();
   Value index = Pop();
   const Reg reg = ToReg(value);
-  const Mem mem = AccessOperand(index, memarg, sizeof(V128));
+  const Mem mem = AccessOperand(index, memarg);
   AccessSite(memarg.memory_index);
   asm_.Store(Kind::kV128, mem, reg);
 }
 
-namespace {
-
-constexpr uint32_t Log2LaneBytes(Opcode op) {
-  switch (op) {
-    case Opcode::kV128Load8Lane:
-    case Opcode::kV128Store8Lane:
-      return 0;
-    case Opcode::kV128Load16Lane:
-    case Opcode::kV128Store16Lane:
-      return 1;
-    case Opcode::kV128Load32Lane:
-    case Opcode::kV128Store32Lane:
-      return 2;
-    default:
-      return 3;
-  }
-}
-
-}  // namespace
-
-void FunctionCompiler::OnLoadLane(Opcode op, const MemArg& memarg, uint8_t lane) {
-  const uint32_t log2_bytes = Log2LaneBytes(op);
+void FunctionCompiler::OnLoadLane(Opcode /*op*/, const MemArg& memarg, uint8_t lane) {
+  const auto log2_bytes = static_cast<uint32_t>(std::countr_zero(memarg.access_bytes));
   Value value = Pop();
   Value index = Pop();
-  const Mem mem = AccessOperand(index, memarg, 1u << log2_bytes);
+  const Mem mem = AccessOperand(index, memarg);
   const Reg dst = ToWritable(value);
-  const asmjit::x86::Mem from = Assembler::M(mem, 1u << log2_bytes);
+  const asmjit::x86::Mem from = Assembler::M(mem, memarg.access_bytes);
   AccessSite(memarg.memory_index);
   if (asm_.has_avx()) {
     asm_.Op(kInsertVex[log2_bytes], Assembler::X(dst), Assembler::X(dst), from, Assembler::I(lane));
@@ -522,19 +476,19 @@ void FunctionCompiler::OnLoadLane(Opcode op, const MemArg& memarg, uint8_t lane)
   PushVector(dst);
 }
 
-void FunctionCompiler::OnStoreLane(Opcode op, const MemArg& memarg, uint8_t lane) {
-  const uint32_t log2_bytes = Log2LaneBytes(op);
+void FunctionCompiler::OnStoreLane(Opcode /*op*/, const MemArg& memarg, uint8_t lane) {
+  const auto log2_bytes = static_cast<uint32_t>(std::countr_zero(memarg.access_bytes));
   Value value = Pop();
   Value index = Pop();
   const Reg reg = ToReg(value);
-  const Mem mem = AccessOperand(index, memarg, 1u << log2_bytes);
+  const Mem mem = AccessOperand(index, memarg);
   AccessSite(memarg.memory_index);
   if (lane == 0 && log2_bytes >= 2) {
     asm_.Store(log2_bytes == 2 ? Kind::kF32 : Kind::kF64, mem, reg);
     return;
   }
   asm_.Op(asm_.has_avx() ? kExtractVex[log2_bytes] : kExtract[log2_bytes],
-          Assembler::M(mem, 1u << log2_bytes), Assembler::X(reg), Assembler::I(lane));
+          Assembler::M(mem, memarg.access_bytes), Assembler::X(reg), Assembler::I(lane));
 }
 
 }  // namespace wasmd::engine::baseline

@@ -337,6 +337,13 @@ class FunctionCompiler : public NullSink {
     return offset < module_.bytes.size() ? static_cast<uint8_t>(module_.bytes[offset])
                                          : uint8_t{0x01};
   }
+  // Past the LEB128 integer at `offset`.
+  uint32_t AfterLeb(uint32_t offset) const {
+    while ((ByteAt(offset) & 0x80) != 0) {
+      ++offset;
+    }
+    return offset + 1;
+  }
 
   // --- emit_control.cc
   Control& control(uint32_t depth) { return controls_[controls_.size() - 1 - depth]; }
@@ -405,10 +412,10 @@ class FunctionCompiler : public NullSink {
   void Raise();
 
   // --- emit_memory.cc
-  // The operand of an access of `bytes` bytes at `index`, which has been popped, plus the memarg's
-  // offset, in any memory. Where the memory has no guard, the bounds are checked here. Right before
-  // the instruction that accesses it comes AccessSite.
-  Mem AccessOperand(Value& index, const MemArg& memarg, uint32_t bytes);
+  // The operand of an access at `index`, which has been popped, plus the memarg's offset, in any
+  // memory. Where the memory has no guard, the bounds are checked here. Right before the
+  // instruction that accesses it comes AccessSite.
+  Mem AccessOperand(Value& index, const MemArg& memarg);
   void AccessSite(uint32_t memory_index) {
     if (HasGuard(memory_index)) {
       asm_.Site(offset_ - body_offset_, TrapCode::kMemoryOutOfBounds);
@@ -422,8 +429,8 @@ class FunctionCompiler : public NullSink {
   bool HasGuard(uint32_t memory_index) const {
     return engine::HasGuard(module_.memories[memory_index].type, options_.bounds_checks);
   }
-  Mem CheckedOperand(Value& index, const MemArg& memarg, uint32_t bytes);
-  Mem CheckedConstant(uint64_t index, const MemArg& memarg, uint32_t bytes);
+  Mem CheckedOperand(Value& index, const MemArg& memarg);
+  Mem CheckedConstant(uint64_t index, const MemArg& memarg);
   // At a known address.
   Mem OperandAt(uint32_t memory_index, uint64_t address);
   Reg MemoryBase(uint32_t memory_index);
@@ -436,6 +443,10 @@ class FunctionCompiler : public NullSink {
     }
   }
   void ForgetChecksSlow(uint32_t local);
+  // Past the memarg at `offset`.
+  uint32_t AfterMemArg(uint32_t offset) const;
+  // The load is left to the next instruction, as its second operand.
+  void PushPendingLoad(Kind kind, const Mem& mem, uint32_t memory_index);
   void EmitLoad(Opcode op, Reg dst, const Mem& mem);
   Mem PopTableElement(uint32_t table_index, Value& index);
   Kind MemoryAddressKind(uint32_t index) const {
@@ -458,6 +469,9 @@ class FunctionCompiler : public NullSink {
   void EmitMul(bool wide);
   void EmitShift(Opcode op, bool wide);
   void EmitDivide(bool wide, bool is_signed, bool is_rem);
+  // For an instruction that takes rax and rdx: both are its, `lhs` is in rax and `rhs` in the
+  // register that is returned, which is neither.
+  Reg TakeRaxRdx(Value& lhs, Value& rhs);
   void AddWide(bool is_sub);
   void MultiplyWide(bool is_signed);
   bool DivideByConstant(bool wide, bool is_signed, bool is_rem, Value& lhs, uint64_t divisor);
@@ -501,12 +515,6 @@ class FunctionCompiler : public NullSink {
   // --- emit_vector*.cc
   // Behind an instruction with prefix 0xfd and `immediates` bytes that are no LEB128.
   uint32_t AfterVector(uint32_t immediates = 0) const { return AfterLeb(offset_ + 1) + immediates; }
-  uint32_t AfterLeb(uint32_t offset) const {
-    while ((ByteAt(offset) & 0x80) != 0) {
-      ++offset;
-    }
-    return offset + 1;
-  }
   // An instruction of the machine that does a binary one of wasm's.
   struct VectorBinary {
     Assembler::FloatOp op;
