@@ -6,7 +6,8 @@
 #   scripts/test.sh --long   also ThreadSanitizer, g++, a minute of each fuzz target and of each stress test, and the container image
 #
 # Warnings are errors here. WASMD_SPEC_SUITE names the folder of the official test suite (default: ../shared/spec where it
-# exists). A line for each part, then ctest's summary of the release build's tests close the output. Exits 1 where any part failed.
+# exists). A line for each part, then ctest's summary of the release build's tests close the output. Where any part failed, what the
+# tests that failed had printed comes last, and the exit code is 1.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 long=false
@@ -42,11 +43,15 @@ part() {
   summary+=("$(printf '%-48s %s (%d s)' "$name" "$status" $((SECONDS - start)))")
 }
 
-# test_preset PRESET [ctest arguments]
+# test_preset PRESET [ctest arguments]: what failing tests printed is kept in build/PRESET/failed_tests.txt.
 test_preset() {
-  local preset=$1
+  local preset=$1 status=0
   shift
-  ctest --preset "$preset" --parallel "$(nproc)" "$@"
+  ctest --preset "$preset" --parallel "$(nproc)" "$@" | tee "build/$preset/tests.txt" || status=$?
+  # From the line with the outcome (Failed, Timeout, Exception …) to the next test's, at most 60 lines each.
+  awk '/^ *[0-9]+\/[0-9]+ Test +#/ { print_it = /\*\*\*/; lines = 0 } /^ +Start +[0-9]+:/ { next }
+       print_it && lines++ < 60' "build/$preset/tests.txt" >"build/$preset/failed_tests.txt"
+  return "$status"
 }
 
 need_packages Building Libraries Tests Guest Hosts Lint
@@ -73,6 +78,7 @@ if $long; then
   export WASMD_STRESS_SECONDS=${WASMD_STRESS_SECONDS:-60}
 fi
 
+rm -f build/*/failed_tests.txt
 part "format, layers, .proto, spaces" .ci/lint.sh --quick
 part "release: build" release
 part "asan, ubsan: unit tests" sanitized asan
@@ -86,5 +92,8 @@ printf '\n'
 printf '%s\n' "${summary[@]}"
 # Last, so that ctest's summary closes the output.
 part "release: all tests" test_preset release
-$failed && die "a part failed: ${failures[*]}"
+if $failed; then
+  cat build/*/failed_tests.txt 2>/dev/null || true
+  die "a part failed: ${failures[*]}"
+fi
 exit 0

@@ -21,13 +21,17 @@ WASMD_INSTANTIATE_FOR_ALL_TIERS(InterruptTest);
 
 constexpr std::string_view kLoops =
     R"((module $loops (import "host" "nothing" (func $nothing)) (import "host" "block" (func $block))
+    (import "host" "entered" (func $entered))
     (memory 20) (global $count (export "count") (mut i64) (i64.const 0))
-    (func (export "empty") (loop $l (br $l)))
-    (func (export "count_up") (loop $l (global.set $count (i64.add (global.get $count) (i64.const 1))) (br $l)))
+    (func (export "empty") (call $entered) (loop $l (br $l)))
+    (func (export "count_up") (call $entered)
+      (loop $l (global.set $count (i64.add (global.get $count) (i64.const 1))) (br $l)))
     (func $f (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
-    (func (export "calls") (local i32) (loop $l (local.set 0 (call $f (local.get 0))) (br $l)))
-    (func (export "host_calls") (loop $l (call $nothing) (br $l)))
-    (func (export "fills") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 1000000)) (br $l)))
+    (func (export "calls") (local i32) (call $entered)
+      (loop $l (local.set 0 (call $f (local.get 0))) (br $l)))
+    (func (export "host_calls") (call $entered) (loop $l (call $nothing) (br $l)))
+    (func (export "fills") (call $entered)
+      (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 1000000)) (br $l)))
     (table $t 1 externref)
     (func (export "grows") (loop $l (drop (memory.grow (i32.const 0))) (br $l)))
     (func (export "grows_table") (loop $l (drop (table.grow $t (ref.null extern) (i32.const 0))) (br $l)))
@@ -35,12 +39,23 @@ constexpr std::string_view kLoops =
     (func $fib (param i32) (result i32)
       (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0))
         (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1))) (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
-    (func (export "fib") (drop (call $fib (i32.const 60))))
-    (func (export "blocks") (call $block))
+    (func (export "fib") (call $entered) (drop (call $fib (i32.const 60))))
+    (func (export "blocks") (call $entered) (call $block))
     (func (export "quick") (result i32) i32.const 7)))";
 
 constexpr std::string_view kLoopNames[] = {"empty", "count_up", "calls", "host_calls",
                                            "fills", "fib",      "blocks"};
+
+// Set by the first instruction of each of kLoopNames: from then on there is a frame to tell of.
+std::atomic<bool> g_entered{false};
+
+// Waits for that, and 5 ms more.
+void WaitUntilEntered() {
+  while (!g_entered) {
+    std::this_thread::yield();
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
 
 TestInstanceOptions Hosts() {
   TestInstanceOptions options;
@@ -48,6 +63,11 @@ TestInstanceOptions Hosts() {
     linker.DefineFunc(
         "host", "nothing", {},
         [](HostContext&, std::span<const Value>, std::span<Value>) { return HostResult::Ok(); });
+    linker.DefineFunc("host", "entered", {},
+                      [](HostContext&, std::span<const Value>, std::span<Value>) {
+                        g_entered = true;
+                        return HostResult::Ok();
+                      });
     linker.DefineFunc("host", "block", {},
                       [](HostContext& context, std::span<const Value>, std::span<Value>) {
                         pollfd fd = {context.interrupt_fd(), POLLIN, 0};
@@ -65,8 +85,9 @@ TEST_P(InterruptTest, EndsEveryKindOfLoop) {
   for (const std::string_view name : kLoopNames) {
     TestInstance instance(module, Hosts());
     const InterruptHandle handle = instance.store().ArmInterrupt();
+    g_entered = false;
     std::thread interrupter([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      WaitUntilEntered();
       EXPECT_TRUE(handle.Interrupt(InterruptReason::kDeadline));
       EXPECT_TRUE(handle.Interrupt(InterruptReason::kCancel)) << "the first reason stays";
     });
@@ -211,8 +232,9 @@ TEST_P(InterruptTest, ReachesAnInnerStore) {
       R"((module (import "host" "inner" (func $inner)) (func (export "run") (call $inner))))",
       GetParam(), options);
   const InterruptHandle handle = outer.store().ArmInterrupt();
+  g_entered = false;
   std::thread interrupter([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    WaitUntilEntered();
     handle.Interrupt(InterruptReason::kDeadline);
   });
   EXPECT_THAT(outer.Invoke("run"), InterruptedBy(InterruptReason::kDeadline));
@@ -228,6 +250,7 @@ TEST_P(InterruptTest, EndsEveryActivationOfAStore) {
   options.link = [&](Linker& linker, Store&) {
     linker.DefineFunc("host", "again", {},
                       [&](HostContext&, std::span<const Value>, std::span<Value>) {
+                        g_entered = true;
                         inner = instance->Invoke("loop");
                         return HostResult::Ok();
                       });
@@ -237,8 +260,9 @@ TEST_P(InterruptTest, EndsEveryActivationOfAStore) {
       (func (export "loop") (loop $l (br $l))) (func (export "run") (call $again) (global.set 0 (i32.const 1)))))",
                                             GetParam(), options);
   const InterruptHandle handle = instance->store().ArmInterrupt();
+  g_entered = false;
   std::thread interrupter([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    WaitUntilEntered();
     handle.Interrupt(InterruptReason::kClientGone);
   });
   EXPECT_THAT(instance->Invoke("run"), InterruptedBy(InterruptReason::kClientGone));
