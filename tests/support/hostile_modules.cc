@@ -364,6 +364,37 @@ Bytes ManyAccesses(size_t size) {
                  Concat({{0x20, 0x00}, Repeat(unit, Times(size, unit.size())), {0x0b}}));
 }
 
+Bytes VectorConversions(size_t size) {
+  const Bytes unit = {0xfd, 0xf9, 0x01, 0xfd, 0xfb, 0x01};
+  return OneBody({FuncTypeBytes({0x7b}, {0x7b})}, {},
+                 Concat({{0x20, 0x00}, Repeat(unit, Times(size, unit.size())), {0x0b}}));
+}
+
+// --- Exceptions.
+
+Bytes DeepTries(size_t size) {
+  const size_t depth = Times(size, 6);
+  return OneBody({FuncTypeBytes({}, {})}, {},
+                 Concat({Repeat({0x1f, 0x40, 0x01, 0x02, 0x00}, depth),
+                         {0x10, 0x00},
+                         Repeat({0x0b}, depth + 1)}));
+}
+
+// Each clause of three bytes hands on a thousand values.
+Bytes ClausesTimesValues(size_t size) {
+  const size_t count = Times(size - 2'000, 3);
+  const Bytes code = Concat({{0x02, 0x01, 0x1f, 0x40},
+                             VecOf({0x00, 0x00, 0x00}, count),
+                             {0x10, 0x00, 0x0b, 0x00, 0x0b, 0x00, 0x0b}});
+  return WasmModule({
+      Section(1, Vec({FuncTypeBytes({}, {}), FuncTypeBytes({}, Many(999, kI32)),
+                      FuncTypeBytes(Many(999, kI32), {})})),
+      Section(3, Vec({{0x00}})),
+      Section(13, Vec({{0x00, 0x02}})),
+      Section(10, Vec({Body({}, code)})),
+  });
+}
+
 // --- Everything but code.
 
 Bytes EmptyTypes(size_t size) {
@@ -474,6 +505,9 @@ constexpr HostileCase kCases[] = {
     {"divisions", Divisions},
     {"many_constants", ManyConstants},
     {"many_accesses", ManyAccesses},
+    {"vector_conversions", VectorConversions},
+    {"deep_tries", DeepTries},
+    {"clauses_times_values", ClausesTimesValues},
     {"empty_types", EmptyTypes},
     {"distinct_types", DistinctTypes},
     {"imports", Imports},

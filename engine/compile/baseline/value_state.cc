@@ -132,7 +132,7 @@ void FunctionCompiler::DetachEntries(uint32_t local) {
   }
   stack_[last].next = kNone;
   for (; i != kNone; i = stack_[i].next) {
-    asm_.StoreWord(Mem::Frame(SlotOfEntry(i)), reg);
+    asm_.StoreSlot(stack_[i].kind, Mem::Frame(SlotOfEntry(i, stack_[i].kind)), reg);
     stack_[i].where = EntryKind::kSlot;
   }
   info.head = kNone;

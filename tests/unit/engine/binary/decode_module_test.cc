@@ -363,7 +363,7 @@ TEST(DecodeModuleTest, LimitsOfCounts) {
   EXPECT_EQ(DecodeMany({}, 1, {0x60, 0x00, 0x00}, kMaxTypes), "OK");
   EXPECT_EQ(DecodeMany({}, 1, {0x60, 0x00, 0x00}, kMaxTypes + 1),
             "RESOURCE_EXHAUSTED: too many types: 1000001, the limit is 1000000 (kMaxTypes) "
-            "(at offset 0xc)");
+            "(at offset 0xd)");
   EXPECT_EQ(DecodeMany(type, 2, {0x00, 0x00, 0x00, 0x00}, kMaxImports), "OK");
   EXPECT_THAT(DecodeMany(type, 2, {0x00, 0x00, 0x00, 0x00}, kMaxImports + 1),
               StartsWith("RESOURCE_EXHAUSTED: too many imports"));
