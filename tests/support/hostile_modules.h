@@ -8,6 +8,7 @@
 #define WASMD_TESTS_SUPPORT_HOSTILE_MODULES_H_
 
 #include <cstddef>
+#include <ostream>
 #include <span>
 #include <string_view>
 
@@ -19,6 +20,8 @@ struct HostileCase {
   std::string_view name;
   // Of no more than `size_bytes`, and close to it where nothing else is the limit.
   Bytes (*make)(size_t size_bytes);
+
+  friend void PrintTo(const HostileCase& hostile, std::ostream* out) { *out << hostile.name; }
 };
 
 std::span<const HostileCase> HostileCases();

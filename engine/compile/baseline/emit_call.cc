@@ -66,7 +66,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   slot_count_ = 0;
   frame_too_large_ = false;
   controls_.clear();
-  states_.clear();
+  state_count_ = 0;
   free_states_.clear();
   next_block_ = 0;
   edge_stamp_ = 0;

@@ -82,8 +82,10 @@ uint32_t FunctionCompiler::NewState() {
     free_states_.pop_back();
     return index;
   }
-  states_.emplace_back();
-  return static_cast<uint32_t>(states_.size() - 1);
+  if (state_count_ == states_.size()) {
+    states_.emplace_back();
+  }
+  return state_count_++;
 }
 
 void FunctionCompiler::SnapshotLocals(LabelState& state) {

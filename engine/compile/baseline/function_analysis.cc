@@ -592,7 +592,7 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
       continue;
     }
     ++count;
-    hot_.push_back({entry.local, entry.is_assigned});
+    hot_.push_back({entry.local & 0x7fff'ffff, entry.is_assigned});
     if (innermost_loop_ != kNone) {
       const uint32_t weight =
           outer_calls_seen ? 0 : std::min<uint32_t>(entry.weight * 8, uint32_t{1} << 20);

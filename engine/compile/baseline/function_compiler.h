@@ -607,6 +607,7 @@ class FunctionCompiler : public NullSink {
 
   std::vector<Control> controls_;
   std::deque<LabelState> states_;  // Large, and as many as loops are nested: never copied.
+  uint32_t state_count_ = 0;       // Of this function; those behind are kept from earlier ones.
   std::vector<uint32_t> free_states_;
   uint32_t next_block_ = 0;
   uint32_t edge_stamp_ = 0;
