@@ -52,10 +52,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& opti
 absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
     std::shared_ptr<const std::vector<std::byte>> bytes, const LoadOptions& options) const {
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
-  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes, features_));
+  WASMD_ASSIGN_OR_RETURN(Module module, DecodeModule(*bytes, features_, options.cancel));
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
   const int threads = std::max(options.threads, 1);
-  WASMD_RETURN_IF_ERROR(ValidateModule(module, threads));
+  WASMD_RETURN_IF_ERROR(ValidateModule(module, threads, options.cancel));
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
   WASMD_ASSIGN_OR_RETURN(
       std::shared_ptr<LoadedModule> loaded,

@@ -1,6 +1,7 @@
 #include "engine/binary/decode_module.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -115,7 +116,9 @@ bool IsExtendedConst(uint8_t opcode) {
 // the section's end or with an error noted.
 class ModuleDecoder {
  public:
-  ModuleDecoder(std::span<const std::byte> bytes, const FeatureSet& features) : bytes_(bytes) {
+  ModuleDecoder(std::span<const std::byte> bytes, const FeatureSet& features,
+                const std::atomic<bool>* cancel)
+      : bytes_(bytes), cancel_(cancel) {
     module_.bytes = bytes;
     module_.features = features;
   }
@@ -192,6 +195,7 @@ class ModuleDecoder {
   [[nodiscard]] bool ok() const { return error_.ok(); }
 
   std::span<const std::byte> bytes_;
+  const std::atomic<bool>* const cancel_;
   Module module_;
   BinaryError error_;
   // Of the constant expression that is being decoded: the operands, kExtended standing for what is
@@ -211,6 +215,9 @@ absl::StatusOr<Module> ModuleDecoder::Decode() {
   DecodeHeader(reader);
   int last_rank = 0;
   while (ok() && !reader.at_end()) {
+    if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) {
+      return absl::CancelledError("loading was cancelled");
+    }
     const uint32_t at = reader.offset();
     const uint8_t id = reader.U8();
     if (id > kMaxSectionId) {
@@ -1007,8 +1014,9 @@ void ModuleDecoder::DecodeFunctionNames(ByteReader& reader) {
 
 }  // namespace
 
-absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes, const FeatureSet& features) {
-  return ModuleDecoder(bytes, features).Decode();
+absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes, const FeatureSet& features,
+                                    const std::atomic<bool>* cancel) {
+  return ModuleDecoder(bytes, features, cancel).Decode();
 }
 
 }  // namespace wasmd::engine

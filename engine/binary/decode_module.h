@@ -6,6 +6,7 @@
 #ifndef WASMD_ENGINE_BINARY_DECODE_MODULE_H_
 #define WASMD_ENGINE_BINARY_DECODE_MODULE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <span>
 
@@ -20,9 +21,11 @@ namespace wasmd::engine {
 // kInvalidArgument: malformed or invalid; the message begins in the reference interpreter's words
 // and ends with the byte offset. kUnimplemented: a known feature that the engine does not have, or
 // that is switched off, by name. kResourceExhausted: beyond one of engine/wasm/limits.h, by name.
+// kCancelled: `cancel`, looked at between sections, was set; null: never.
 // Spec: binary-module, valid-module
 absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes,
-                                    const FeatureSet& features = {});
+                                    const FeatureSet& features = {},
+                                    const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace wasmd::engine
 

@@ -6,6 +6,7 @@
 #ifndef WASMD_ENGINE_COMPILE_COMPILER_H_
 #define WASMD_ENGINE_COMPILE_COMPILER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -40,11 +41,13 @@ struct CompiledFunction {
   std::vector<CodeSite> sites;
   HandlerTable handlers;
   uint32_t frame_bytes = 0;
+  uint64_t work = 0;  // See CompileWorkLimit in engine/wasm/limits.h.
   void Clear() {
     code.clear();
     sites.clear();
     handlers.Clear();
     frame_bytes = 0;
+    work = 0;
   }
 };
 
@@ -53,8 +56,11 @@ class Compiler {
  public:
   virtual ~Compiler() = default;
   // Compiles a defined function, validating it on the way. `out` is cleared first.
-  // kInvalidArgument: the body is invalid. kResourceExhausted: a named limit.
+  // kInvalidArgument: the body is invalid. kResourceExhausted: a named limit. kCancelled.
   virtual absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) = 0;
+  // Looked at every 64 KiB of a body, from the next function on; null: never. Set, it ends the
+  // compilation with kCancelled.
+  virtual void set_cancel(const std::atomic<bool>* cancel) = 0;
 };
 
 // Module and layout outlive the compiler.

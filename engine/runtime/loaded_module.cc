@@ -11,6 +11,7 @@
 #include "engine/base/str_cat.h"
 #include "engine/platform/thread.h"
 #include "engine/runtime/loaded_module_impl.h"
+#include "engine/wasm/limits.h"
 
 namespace wasmd::engine {
 namespace {
@@ -48,9 +49,13 @@ class LoadedModule::Impl::CompilerLease {
   }
 
   // The caller has claimed the function in compiling_.
-  absl::StatusOr<const void*> Compile(uint32_t func_index) {
+  absl::StatusOr<const void*> Compile(uint32_t func_index, const std::atomic<bool>* cancel) {
     const auto begin = std::chrono::steady_clock::now();
-    const absl::Status status = compiler_->CompileFunction(func_index, output_);
+    compiler_->set_cancel(cancel);
+    absl::Status status = compiler_->CompileFunction(func_index, output_);
+    if (status.ok()) {
+      status = impl_.TakeWork(output_.work);
+    }
     absl::StatusOr<const void*> code = nullptr;
     if (status.ok()) {
       code = impl_.code_.Append(func_index, output_.code, output_.sites, output_.handlers);
@@ -115,7 +120,20 @@ LoadedModule::Impl::~Impl() {
   }
 }
 
-absl::StatusOr<const void*> LoadedModule::Impl::EnsureCompiled(uint32_t func_index) {
+absl::Status LoadedModule::Impl::TakeWork(uint64_t work) {
+  const uint64_t limit = ModuleCompileWorkLimit(module_.code_section_bytes);
+  if (compile_work_.fetch_add(work, std::memory_order_relaxed) + work <= limit) {
+    return absl::OkStatus();
+  }
+  compile_work_.fetch_sub(work, std::memory_order_relaxed);
+  return absl::ResourceExhaustedError(
+      StrCat("the module's functions become too much machine code: with ",
+             module_.code_section_bytes, " bytes of code the limit is ", limit,
+             " bytes and operands to move (kModuleCompileWorkBase)"));
+}
+
+absl::StatusOr<const void*> LoadedModule::Impl::EnsureCompiled(uint32_t func_index,
+                                                               const std::atomic<bool>* cancel) {
   WASMD_CHECK(func_index < module_.funcs.size() && !module_.is_imported_func(func_index));
   {
     const MutexLock lock(mutex_);
@@ -129,7 +147,7 @@ absl::StatusOr<const void*> LoadedModule::Impl::EnsureCompiled(uint32_t func_ind
       compiled_.Wait(mutex_);
     }
   }
-  absl::StatusOr<const void*> code = CompilerLease(*this).Compile(func_index);
+  absl::StatusOr<const void*> code = CompilerLease(*this).Compile(func_index, cancel);
   const MutexLock lock(mutex_);
   compiling_.erase(func_index);
   compiled_.NotifyAll();
@@ -172,7 +190,7 @@ absl::Status LoadedModule::Impl::CompileAll(const CompileOptions& options) {
       if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)) {
         status = absl::CancelledError("compilation was cancelled");
       } else if (!is_compiled(index)) {
-        status = EnsureCompiled(index).status();
+        status = EnsureCompiled(index, options.cancel).status();
       }
       if (!status.ok()) {
         const MutexLock lock(shared.mutex);
@@ -214,6 +232,7 @@ CodeStats LoadedModule::Impl::stats() const {
           .wasm_bytes = module_.code_section_bytes,
           .code_bytes = code_.code_bytes(),
           .arena_bytes = code_.arena_bytes(),
+          .compile_work = compile_work_.load(std::memory_order_relaxed),
           .compile_ns = compile_ns_.load(std::memory_order_relaxed)};
 }
 

@@ -31,14 +31,15 @@ class RuntimeEnv;
 struct CodeStats {
   uint32_t functions = 0;  // Defined ones.
   uint32_t functions_compiled = 0;
-  uint64_t wasm_bytes = 0;   // Of the code section.
-  uint64_t code_bytes = 0;   // Machine code made so far.
-  uint64_t arena_bytes = 0;  // What that takes of the process's code arena.
-  uint64_t compile_ns = 0;   // CPU-independent: summed wall time of the threads that compiled.
+  uint64_t wasm_bytes = 0;    // Of the code section.
+  uint64_t code_bytes = 0;    // Machine code made so far.
+  uint64_t arena_bytes = 0;   // What that takes of the process's code arena.
+  uint64_t compile_work = 0;  // See CompileWorkLimit in engine/wasm/limits.h.
+  uint64_t compile_ns = 0;    // CPU-independent: summed wall time of the threads that compiled.
 };
 
-// For long work: `cancel`, if set, is looked at between functions; `progress` is called from any of
-// the threads, one at a time, with ascending `done`.
+// For long work: `cancel`, if set, is looked at between functions and every 64 KiB of one;
+// `progress` is called from any of the threads, one at a time, with ascending `done`.
 struct CompileOptions {
   int threads = 1;  // At least 1: the caller's.
   const std::atomic<bool>* cancel = nullptr;

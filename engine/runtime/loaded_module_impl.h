@@ -35,7 +35,9 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
 
   // The function's code, compiled now if it was not. kResourceExhausted: code memory; kInternal:
   // the compiler refused what was validated. May be tried again.
-  absl::StatusOr<const void*> EnsureCompiled(uint32_t func_index);
+  // `cancel` may be null; see CompileOptions.
+  absl::StatusOr<const void*> EnsureCompiled(uint32_t func_index,
+                                             const std::atomic<bool>* cancel = nullptr);
   absl::Status CompileAll(const CompileOptions& options);
   CodeStats stats() const;
 
@@ -58,6 +60,8 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
  private:
   class CompilerLease;
 
+  // kResourceExhausted: beyond ModuleCompileWorkLimit.
+  absl::Status TakeWork(uint64_t work);
   bool is_compiled(uint32_t func_index) const {
     return !env_->arena().IsLazyStub(func_table_[func_index].load(std::memory_order_acquire));
   }
@@ -78,6 +82,7 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
   std::vector<std::shared_ptr<const MemoryImage>> memory_images_;
   std::atomic<uint32_t> compiled_count_{0};
   std::atomic<uint64_t> compile_ns_{0};
+  std::atomic<uint64_t> compile_work_{0};
 
   Mutex mutex_;
   CondVar compiled_;

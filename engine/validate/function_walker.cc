@@ -28,6 +28,8 @@ namespace wasmd::engine {
 namespace {
 
 constexpr uint32_t kFirstOperandCapacity = 1024;
+// Of a body between two looks at the cancel flag: well below a millisecond.
+constexpr ptrdiff_t kStepBytes = 64 << 10;
 // Declared locals that are laid out for every sink. Functions of real programs have fewer.
 constexpr uint32_t kFlatLocals = 512;
 
@@ -83,6 +85,9 @@ FunctionWalkerBase::FunctionWalkerBase(const Module& module, uint32_t func_index
 }
 
 absl::Status FunctionWalkerBase::error() const {
+  if (is_cancelled_) {
+    return absl::CancelledError("loading was cancelled");
+  }
   if (error_.ok()) {
     return is_stopped_ ? absl::AbortedError("the walk was stopped by its sink") : absl::OkStatus();
   }
@@ -140,7 +145,19 @@ bool FunctionWalkerBase::Begin(bool wants_locals) {
   return true;
 }
 
+bool FunctionWalkerBase::NextStep() {
+  if (scratch_.cancel != nullptr && scratch_.cancel->load(std::memory_order_relaxed)) {
+    is_cancelled_ = true;
+    return false;
+  }
+  step_end_ = pos_ + std::min(kStepBytes, end_ - pos_);
+  return pos_ != end_;
+}
+
 bool FunctionWalkerBase::Finish() {
+  if (is_cancelled_) {
+    return false;
+  }
   if (error_.ok() && !scratch_.frames.empty()) {
     FailAt(end_, "unexpected end of section or function");
   }
@@ -154,6 +171,7 @@ bool FunctionWalkerBase::Fail(std::string message) {
 bool FunctionWalkerBase::FailAt(const uint8_t* at, std::string message) {
   error_.Invalid(OffsetOf(at), std::move(message));
   end_ = pos_;
+  step_end_ = pos_;
   return false;
 }
 
@@ -418,6 +436,16 @@ bool FunctionWalkerBase::ReadTargets(uint32_t& default_depth) {
   return ReadLabel(default_depth);
 }
 
+// Without a branch in the loop, for several types at a time.
+bool FunctionWalkerBase::TopIsOrBottom(std::span<const ValType> types) const {
+  const ValType* const at = top_ - types.size();
+  bool is_other = false;
+  for (size_t i = 0; i < types.size(); ++i) {
+    is_other |= (at[i] != types[i]) & (at[i] != ValType::kBottom);
+  }
+  return !is_other;
+}
+
 bool FunctionWalkerBase::PopSlow(ValType expected) {
   if (top_ == base_) {
     return scratch_.frames.back().is_polymorphic || FailMismatch(expected);
@@ -437,6 +465,9 @@ bool FunctionWalkerBase::PopAnySlow(ValType& type) {
 
 bool FunctionWalkerBase::PopTypesSlow(std::span<const ValType> types) {
   for (size_t i = types.size(); i-- > 0;) {
+    if (top_ == base_ && scratch_.frames.back().is_polymorphic) {
+      return true;  // Whatever is left to pop: a thousand of them, at each two bytes.
+    }
     if (!Pop(types[i])) {
       return false;
     }
@@ -511,6 +542,9 @@ bool FunctionWalkerBase::CheckTargets(uint32_t default_depth) {
       continue;
     }
     ValType* at = top_;
+    if (static_cast<size_t>(top_ - base_) >= types.size() && TopIsOrBottom(types)) {
+      continue;
+    }
     for (size_t i = types.size(); i-- > 0;) {
       if (at == base_) {
         if (!scratch_.frames.back().is_polymorphic) {

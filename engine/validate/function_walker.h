@@ -14,6 +14,7 @@
 #define WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -62,6 +63,8 @@ struct WalkerScratch {
   std::vector<LocalRun> local_runs;
   std::vector<uint32_t> targets;
   std::vector<CatchClause> clauses;
+  // Looked at every kStepBytes of a body. Set, it ends the walk with kCancelled.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 namespace walker_internal {
@@ -95,7 +98,7 @@ class FunctionWalkerBase {
   FunctionWalkerBase& operator=(const FunctionWalkerBase&) = delete;
 
   // After Run returned false. kInvalidArgument, kUnimplemented or kResourceExhausted with function
-  // and byte offset; kAborted: the sink stopped the walk and knows why.
+  // and byte offset; kAborted: the sink stopped the walk and knows why; kCancelled.
   absl::Status error() const;
   // Of the instruction that is being visited, in the module's bytes.
   [[nodiscard]] uint32_t offset() const { return OffsetOf(instruction_); }
@@ -106,6 +109,8 @@ class FunctionWalkerBase {
 
   // Reads the local declarations and enters the function's block.
   bool Begin(bool wants_locals);
+  // Whether there is more to walk, up to step_end_.
+  [[nodiscard]] bool NextStep();
   // After the last byte of the body.
   bool Finish();
 
@@ -331,6 +336,8 @@ class FunctionWalkerBase {
     return true;
   }
 
+  [[nodiscard]] bool TopIsOrBottom(std::span<const ValType> types) const;
+
   const Module& module_;
   WalkerScratch& scratch_;
   const uint32_t func_index_;
@@ -338,9 +345,11 @@ class FunctionWalkerBase {
   const ValType address0_;  // Of memory 0, if there is one.
   bool is_live_ = true;     // Reachable: what the sink is shown.
   bool is_stopped_ = false;
+  bool is_cancelled_ = false;
   const uint8_t* const module_begin_;
   const uint8_t* pos_;
   const uint8_t* end_;
+  const uint8_t* step_end_ = nullptr;  // An instruction may begin before it, and end behind.
   const uint8_t* instruction_;
   ValType* top_ = nullptr;
   ValType* base_ = nullptr;
@@ -440,13 +449,15 @@ class FunctionWalker : public FunctionWalkerBase {
       return false;
     }
     sink_.OnBegin(module_.func_type(func_index_), scratch_.locals);
-    while (pos_ != end_) [[likely]] {
-      if (sink_.failed()) [[unlikely]] {
-        is_stopped_ = true;
-        return false;
+    while (NextStep()) {
+      while (pos_ < step_end_) [[likely]] {
+        if (sink_.failed()) [[unlikely]] {
+          is_stopped_ = true;
+          return false;
+        }
+        instruction_ = pos_;
+        Dispatch(*pos_++);
       }
-      instruction_ = pos_;
-      Dispatch(*pos_++);
     }
     if (!Finish()) {
       return false;

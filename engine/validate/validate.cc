@@ -35,8 +35,8 @@ class ParallelValidation {
     absl::Status status;
   };
 
-  explicit ParallelValidation(const Module& module)
-      : module_(module), first_bad_(module.funcs.size()) {
+  ParallelValidation(const Module& module, const std::atomic<bool>* cancel)
+      : module_(module), cancel_(cancel), first_bad_(module.funcs.size()) {
     uint64_t bytes = kChunkBytes;
     for (size_t i = module.imported_funcs; i < module.funcs.size(); ++i) {
       if (bytes >= kChunkBytes) {
@@ -55,6 +55,7 @@ class ParallelValidation {
   // taken in order and finished, so that all functions before a bad one are looked at by somebody.
   void Work(Worker& worker) {
     WalkerScratch scratch;
+    scratch.cancel = cancel_;
     for (;;) {
       const size_t chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
       if (chunk + 1 >= chunk_starts_.size() ||
@@ -82,6 +83,7 @@ class ParallelValidation {
   }
 
   const Module& module_;
+  const std::atomic<bool>* const cancel_;
   std::vector<uint32_t> chunk_starts_;  // And the end of the last one.
   std::atomic<size_t> next_chunk_ = 0;
   std::atomic<size_t> first_bad_;
@@ -106,8 +108,8 @@ absl::Status ValidateFunction(const Module& module, uint32_t func_index, WalkerS
   return walker.Run() ? absl::OkStatus() : walker.error();
 }
 
-absl::Status ValidateModule(const Module& module, int threads) {
-  ParallelValidation validation(module);
+absl::Status ValidateModule(const Module& module, int threads, const std::atomic<bool>* cancel) {
+  ParallelValidation validation(module, cancel);
   const int count = std::max(std::min({threads, validation.chunk_count(), kMaxThreads}), 1);
   std::vector<ParallelValidation::Worker> workers(static_cast<size_t>(count),
                                                   validation.MakeWorker());

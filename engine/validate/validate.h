@@ -2,6 +2,7 @@
 #ifndef WASMD_ENGINE_VALIDATE_VALIDATE_H_
 #define WASMD_ENGINE_VALIDATE_VALIDATE_H_
 
+#include <atomic>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -18,7 +19,9 @@ absl::Status ValidateFunction(const Module& module, uint32_t func_index, WalkerS
 // Validates every body, on up to `threads` threads (at least 1: the caller's; small modules use no
 // other). The error is the one of the first bad function, whatever the threads do. Thread-safe.
 // Spec: valid-module
-absl::Status ValidateModule(const Module& module, int threads);
+// `cancel`, if set, is looked at every 64 KiB of code and ends it with kCancelled.
+absl::Status ValidateModule(const Module& module, int threads,
+                            const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace wasmd::engine
 

@@ -44,6 +44,20 @@ inline constexpr uint64_t kMaxMemory32Pages = 65'536;
 // limit, which bounds the address space that a memory takes.
 inline constexpr uint64_t kMaxMemory64Bytes = uint64_t{16} << 30;
 
+// What compiling takes, in units of a byte of machine code or an operand that an edge, a block or a
+// call looks at: 2 bytes of wasm can move a thousand operands, and tiny functions can do so in
+// hundreds of thousands. Real code stays below 10 a byte. A function beyond CompileWorkLimit of its
+// body is refused, and so is a module whose functions together are beyond that of its code section.
+inline constexpr uint64_t kCompileWorkPerByte = 48;
+inline constexpr uint64_t kFuncCompileWorkBase = uint64_t{1} << 20;
+inline constexpr uint64_t kModuleCompileWorkBase = uint64_t{16} << 20;
+constexpr uint64_t CompileWorkLimit(uint64_t body_bytes) {
+  return kFuncCompileWorkBase + kCompileWorkPerByte * body_bytes;
+}
+constexpr uint64_t ModuleCompileWorkLimit(uint64_t code_section_bytes) {
+  return kModuleCompileWorkBase + kCompileWorkPerByte * code_section_bytes;
+}
+
 // Machine code of one process: the code arena's reservation, so that every pc in it is one
 // subtraction away from its chunk.
 inline constexpr uint64_t kCodeArenaBytes = uint64_t{1} << 31;

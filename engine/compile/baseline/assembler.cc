@@ -39,7 +39,9 @@ Assembler::Assembler()
   a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizeForSize);
 }
 
-void Assembler::Begin() {
+void Assembler::Begin(uint64_t work_limit) {
+  work_limit_ = work_limit;
+  charged_ = 0;
   Check(a_.setOffset(0));
   sites_.clear();
   constant_uses_.clear();
@@ -65,9 +67,6 @@ const char* Assembler::Finish(CompiledFunction& out) {
   }
   if (failed_) {
     return "out of memory for machine code";
-  }
-  if (is_too_large()) {
-    return "function needs too much machine code";
   }
   for (const ConstantUse& use : constant_uses_) {
     Patch32(use.position, pool_begin + use.constant - (use.position + 4));

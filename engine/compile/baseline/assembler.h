@@ -27,9 +27,6 @@ namespace wasmd::engine::baseline {
 namespace Inst = asmjit::x86::Inst;
 using asmjit::InstId;
 
-// Of one function. A body is below 8 MiB and becomes about twice that.
-inline constexpr size_t kMaxCodeBytes = size_t{128} << 20;
-
 // A place in the code. Unbound, its uses are a list threaded through their 32-bit displacement
 // fields.
 struct Label {
@@ -59,14 +56,18 @@ class Assembler {
   Assembler(const Assembler&) = delete;
   Assembler& operator=(const Assembler&) = delete;
 
-  // Forgets the function before.
-  void Begin();
+  // Forgets the function before. `work_limit`: see CompileWorkLimit.
+  void Begin(uint64_t work_limit = UINT64_MAX);
   // Emits the pool, resolves constants, and hands everything out. Empty message: fine.
   const char* Finish(CompiledFunction& out);
   bool failed() const { return failed_; }
   // A function may repeat a block's thousand results at each of its branches: what it grows to is
-  // bounded. Ask within long sequences and between instructions.
-  bool is_too_large() const { return a_.offset() > kMaxCodeBytes; }
+  // bounded, and so is what it makes the compiler look at. Ask within long sequences and between
+  // instructions.
+  bool is_too_large() const { return work() > work_limit_; }
+  uint64_t work() const { return a_.offset() + charged_; }
+  uint64_t work_limit() const { return work_limit_; }
+  void Charge(uint64_t operands) { charged_ += operands; }
 
   uint32_t pc() const { return static_cast<uint32_t>(a_.offset()); }
 
@@ -287,6 +288,8 @@ class Assembler {
   uint32_t wide_pool_count_ = 0;
   std::vector<ConstantUse> constant_uses_;
   std::vector<CodeSite> sites_;
+  uint64_t work_limit_ = UINT64_MAX;
+  uint64_t charged_ = 0;
   uint32_t last_bind_ = 0;
   uint32_t last_jump_end_ =
       0;  // After the last Jump to an unbound label, if nothing has been bound there.

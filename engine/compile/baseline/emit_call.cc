@@ -10,7 +10,9 @@
 #include "absl/strings/str_cat.h"
 
 #include "engine/abi/calling_convention.h"
+#include "engine/binary/binary_error.h"
 #include "engine/compile/baseline/function_compiler_inl.h"
+#include "engine/wasm/limits.h"
 
 namespace wasmd::engine::baseline {
 namespace {
@@ -45,7 +47,7 @@ FunctionCompiler::FunctionCompiler(const Module& module, const ContextLayout& la
 }
 
 void FunctionCompiler::Begin(uint32_t func_index) {
-  asm_.Begin();
+  asm_.Begin(CompileWorkLimit(module_.funcs[func_index].body_bytes));
   func_index_ = func_index;
   body_offset_ = module_.funcs[func_index].body_offset;
   offset_ = body_offset_;
@@ -64,8 +66,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   slot_count_ = 0;
   frame_too_large_ = false;
   controls_.clear();
-  block_kinds_.clear();
-  states_.clear();
+  state_count_ = 0;
   free_states_.clear();
   next_block_ = 0;
   edge_stamp_ = 0;
@@ -85,11 +86,18 @@ absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
     return absl::ResourceExhaustedError(
         absl::StrCat("function ", func_index_, ": frame too large"));
   }
+  if (asm_.is_too_large()) {
+    BinaryError error;
+    error.BeyondLimit(offset_, "bytes of machine code and operands to move", asm_.work(),
+                      "kCompileWorkPerByte", asm_.work_limit());
+    return error.ToStatus(absl::StrCat("function ", func_index_));
+  }
   if (const char* const message = asm_.Finish(out); *message != '\0') {
     return absl::ResourceExhaustedError(absl::StrCat("function ", func_index_, ": ", message));
   }
   out.frame_bytes = frame_bytes_;
   out.handlers = handlers_;
+  out.work = asm_.work();
   return absl::OkStatus();
 }
 
@@ -101,6 +109,7 @@ void FunctionCompiler::OnBegin(const FuncType& type, std::span<const ValType> lo
   const std::span<const ValType> types = analysis_.types();
   local_count_ = static_cast<uint32_t>(types.size());
   locals_.assign(size_t{local_count_} + FunctionAnalysis::kPseudoLocals, Local{});
+  asm_.Charge((local_count_ + analysis_.work()) / 16);
   for (uint32_t i = 0; i < local_count_; ++i) {
     locals_[i].kind = KindOf(types[i]);
   }
@@ -109,8 +118,7 @@ void FunctionCompiler::OnBegin(const FuncType& type, std::span<const ValType> lo
   locals_[memory_local()].kind = Kind::kI64;
   locals_[memory_context_local()].kind = Kind::kI64;
   EmitPrologue(type, locals);
-  Control& control = PushControl(ControlKind::kFunction, {});
-  control.result_count = static_cast<uint32_t>(type.results.size());
+  PushControl(ControlKind::kFunction, {.params = {}, .results = type.results});
 }
 
 void FunctionCompiler::EmitPrologue(const FuncType& type, std::span<const ValType> locals) {
@@ -267,6 +275,7 @@ void FunctionCompiler::FinishPrologue() {
 // --- Calls.
 
 void FunctionCompiler::PopArguments(size_t count) {
+  asm_.Charge(count);
   args_.resize(count);
   for (size_t i = count; i-- != 0;) {
     args_[i] = Pop();
@@ -462,6 +471,7 @@ void FunctionCompiler::LeaveAndJumpToRax() {
 void FunctionCompiler::EmitReturn() {
   const FuncType& type = module_.func_type(func_index_);
   const auto count = static_cast<uint32_t>(type.results.size());
+  asm_.Charge(count);
   plan_.move_dst = 0;
   plan_.stores.clear();
   plan_.loads.clear();

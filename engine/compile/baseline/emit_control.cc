@@ -39,16 +39,11 @@ FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind,
                        .base = height() - static_cast<uint32_t>(signature.params.size()),
                        .param_count = static_cast<uint32_t>(signature.params.size()),
                        .result_count = static_cast<uint32_t>(signature.results.size()),
-                       .type_begin = static_cast<uint32_t>(block_kinds_.size()),
+                       .signature = signature,
                        .loop = kind == ControlKind::kLoop ? index : outer_loop,
                        .label = {},
                        .else_label = {}});
-  for (const ValType type : signature.results) {
-    block_kinds_.push_back(KindOf(type));
-  }
-  for (const ValType type : signature.params) {
-    block_kinds_.push_back(KindOf(type));
-  }
+  asm_.Charge(signature.params.size());
   Control& control = controls_.back();
   const bool params_in_slots = kind == ControlKind::kLoop || kind == ControlKind::kIf;
   control.slot_results = kind == ControlKind::kLoop ||
@@ -72,7 +67,6 @@ FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind,
 
 void FunctionCompiler::PopControl() {
   const Control& control = controls_.back();
-  block_kinds_.resize(control.type_begin);
   if (control.state != kNone) {
     free_states_.push_back(control.state);
   }
@@ -88,8 +82,10 @@ uint32_t FunctionCompiler::NewState() {
     free_states_.pop_back();
     return index;
   }
-  states_.emplace_back();
-  return static_cast<uint32_t>(states_.size() - 1);
+  if (state_count_ == states_.size()) {
+    states_.emplace_back();
+  }
+  return state_count_++;
 }
 
 void FunctionCompiler::SnapshotLocals(LabelState& state) {
@@ -160,8 +156,9 @@ void FunctionCompiler::EnterState(const LabelState& state, const Control& contro
   if (!with_results) {
     return;
   }
+  asm_.Charge(control.result_count);
   for (uint32_t i = 0; i < control.result_count; ++i) {
-    const Kind kind = block_kinds_[control.type_begin + i];
+    const Kind kind = KindOf(control.signature.results[i]);
     if (i < 2 && state.result_reg[i] != kNoReg) {
       PushReg(kind, state.result_reg[i]);
     } else {
@@ -247,6 +244,7 @@ void FunctionCompiler::PlanEdge(Control& control) {
 
   const uint32_t count =
       control.kind == ControlKind::kLoop ? control.param_count : control.result_count;
+  asm_.Charge(count);
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t index = height() - count + i;
     const Value value = View(index);
@@ -509,7 +507,7 @@ void FunctionCompiler::OnElse(bool reachable) {
   asm_.Bind(control.else_label);
   EnterState(states_[control.else_state], control, false);
   for (uint32_t i = 0; i < control.param_count; ++i) {
-    PushSlot(block_kinds_[control.type_begin + control.result_count + i]);
+    PushSlot(KindOf(control.signature.params[i]));
   }
   flushed_ = height();
 }
@@ -548,7 +546,7 @@ void FunctionCompiler::OnEnd(bool reachable) {
     asm_.Bind(control.else_label);
     EnterState(states_[control.else_state], control, false);
     for (uint32_t i = 0; i < control.param_count; ++i) {
-      PushSlot(block_kinds_[control.type_begin + control.result_count + i]);
+      PushSlot(KindOf(control.signature.params[i]));
     }
     reachable = true;
   }

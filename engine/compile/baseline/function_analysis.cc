@@ -231,6 +231,7 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_c
   log_.clear();
   innermost_loop_ = kNone;
   work_ = 0;
+  set_words_ = 0;
   has_calls_ = false;
   uses_memory_ = false;
   has_liveness_ = false;
@@ -250,9 +251,12 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_c
     uses_memory_ = true;
     return;
   }
+  const uint64_t max_work =
+      std::min(kMaxLivenessWork, kLivenessWorkBase + kLivenessWorkPerByte * body.size());
   if (words_ != 0 && uint64_t{blocks_.size()} * words_ <= kMaxLivenessWords &&
-      (work_ + blocks_.size()) * words_ <= kMaxLivenessWork) {
+      (work_ + blocks_.size()) * words_ <= max_work) {
     has_liveness_ = true;
+    set_words_ = (work_ + blocks_.size()) * words_ * (has_loops_ ? 2 : 1);
     ComputeLiveness();
   }
 }
@@ -588,7 +592,7 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
       continue;
     }
     ++count;
-    hot_.push_back({entry.local, entry.is_assigned});
+    hot_.push_back({entry.local & 0x7fff'ffff, entry.is_assigned});
     if (innermost_loop_ != kNone) {
       const uint32_t weight =
           outer_calls_seen ? 0 : std::min<uint32_t>(entry.weight * 8, uint32_t{1} << 20);

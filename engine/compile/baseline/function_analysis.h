@@ -25,8 +25,8 @@ namespace wasmd::engine::baseline {
 
 // A local that a loop uses often, hottest first.
 struct HotLocal {
-  uint32_t local = 0;
-  bool is_assigned = false;
+  uint32_t local : 31 = 0;
+  uint32_t is_assigned : 1 = 0;
 };
 
 struct BlockInfo {
@@ -52,8 +52,11 @@ class FunctionAnalysis {
   static constexpr uint32_t kMaxHotFloat = 13;
   // Bits of liveness kept, in 64-bit words: labels × words per set. 8 MiB.
   static constexpr uint64_t kMaxLivenessWords = uint64_t{1} << 20;
-  // And spent on set operations: branches × words per set.
+  // And spent on set operations: branches × words per set. The base is for small bodies, where the
+  // product cannot be large.
   static constexpr uint64_t kMaxLivenessWork = uint64_t{1} << 24;
+  static constexpr uint64_t kLivenessWorkBase = uint64_t{1} << 16;
+  static constexpr uint64_t kLivenessWorkPerByte = 32;
 
   // What the compiler keeps like locals, by numbers that follow the declared ones': the context,
   // memory 0's base, memory 0's MemoryContext.
@@ -80,6 +83,8 @@ class FunctionAnalysis {
   std::span<const HotLocal> hot(const BlockInfo& block) const {
     return std::span(hot_).subspan(block.hot_begin, block.hot_count);
   }
+  // Words of liveness that were looked at, and local declarations.
+  uint64_t work() const { return runs_.size() + set_words_; }
   bool has_calls() const { return has_calls_; }
   // Memory 0, that is.
   bool uses_memory() const { return uses_memory_; }
@@ -169,6 +174,7 @@ class FunctionAnalysis {
   uint32_t local_count_ = 0;         // Numbers that there can be.
   uint32_t words_ = 0;
   uint64_t work_ = 0;  // Branches.
+  uint64_t set_words_ = 0;
   bool has_calls_ = false;
   bool uses_memory_ = false;
   bool checks_memory_ = false;

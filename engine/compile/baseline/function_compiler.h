@@ -33,6 +33,7 @@
 #define WASMD_ENGINE_COMPILE_BASELINE_FUNCTION_COMPILER_H_
 
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <vector>
@@ -188,8 +189,8 @@ class FunctionCompiler : public NullSink {
     uint32_t base = 0;          // Stack height below the parameters.
     uint32_t param_count = 0;
     uint32_t result_count = 0;
-    uint32_t type_begin = 0;  // Result kinds in block_kinds_.
-    uint32_t state = kNone;   // Of the label, in states_.
+    BlockSignature signature;
+    uint32_t state = kNone;  // Of the label, in states_.
     uint32_t else_state = kNone;
     uint32_t loop = kNone;       // The innermost loop around the label, in controls_.
     uint32_t pads = kNone;       // List of landing pads that go to the label, in pads_.
@@ -613,8 +614,8 @@ class FunctionCompiler : public NullSink {
   bool frame_too_large_ = false;
 
   std::vector<Control> controls_;
-  std::vector<Kind> block_kinds_;
-  std::vector<LabelState> states_;
+  std::deque<LabelState> states_;  // Large, and as many as loops are nested: never copied.
+  uint32_t state_count_ = 0;       // Of this function; those behind are kept from earlier ones.
   std::vector<uint32_t> free_states_;
   uint32_t next_block_ = 0;
   uint32_t edge_stamp_ = 0;

@@ -9,6 +9,9 @@ namespace {
 // 64 MiB: beyond any stack a thread has.
 constexpr uint32_t kMaxSlots = 1u << 23;
 
+// Operands that have one register together.
+constexpr uint32_t kMaxSharers = 8;
+
 // A dirty local costs a store to evict, so it may be this many instructions older than a clean one.
 constexpr uint32_t kDirtyBonus = 24;
 
@@ -78,6 +81,7 @@ void FunctionCompiler::Take(Reg reg) {
     free_ &= ~Bit(other);
     for (uint32_t i = owner_[reg]; i != kNone; i = stack_[i].next) {
       stack_[i].reg = other;
+      asm_.Charge(1);
     }
     Free(reg);
   }
@@ -118,9 +122,18 @@ void FunctionCompiler::DetachEntries(uint32_t local) {
     free_ &= ~Bit(reg);
   }
   owner_[reg] = info.head;
-  for (uint32_t i = info.head; i != kNone; i = stack_[i].next) {
+  // Few share the register: whoever moves it has to tell them all.
+  uint32_t last = kNone;
+  uint32_t i = info.head;
+  for (uint32_t count = 0; i != kNone && count < kMaxSharers; ++count, i = stack_[i].next) {
     stack_[i].where = EntryKind::kReg;
     stack_[i].reg = reg;
+    last = i;
+  }
+  stack_[last].next = kNone;
+  for (; i != kNone; i = stack_[i].next) {
+    asm_.StoreSlot(stack_[i].kind, Mem::Frame(SlotOfEntry(i, stack_[i].kind)), reg);
+    stack_[i].where = EntryKind::kSlot;
   }
   info.head = kNone;
 }

@@ -346,6 +346,45 @@ TEST(DecodeModuleTest, Code) {
               StartsWith("RESOURCE_EXHAUSTED: too many bytes in a function body"));
 }
 
+// A vector of `count` times `element`, in a section after `before`.
+std::string DecodeMany(const Bytes& before, uint8_t section, const Bytes& element, uint32_t count) {
+  Bytes contents = Leb(count);
+  contents.reserve(element.size() * count + contents.size());
+  for (uint32_t i = 0; i < count; ++i) {
+    Append(contents, element);
+  }
+  return Decode(WasmModule({before, Section(section, contents)}));
+}
+
+// At each limit that browsers publish a module is taken, one beyond it is refused by name and
+// place.
+TEST(DecodeModuleTest, LimitsOfCounts) {
+  const Bytes type = Section(1, Vec({NoType()}));
+  EXPECT_EQ(DecodeMany({}, 1, {0x60, 0x00, 0x00}, kMaxTypes), "OK");
+  EXPECT_EQ(DecodeMany({}, 1, {0x60, 0x00, 0x00}, kMaxTypes + 1),
+            "RESOURCE_EXHAUSTED: too many types: 1000001, the limit is 1000000 (kMaxTypes) "
+            "(at offset 0xd)");
+  EXPECT_EQ(DecodeMany(type, 2, {0x00, 0x00, 0x00, 0x00}, kMaxImports), "OK");
+  EXPECT_THAT(DecodeMany(type, 2, {0x00, 0x00, 0x00, 0x00}, kMaxImports + 1),
+              StartsWith("RESOURCE_EXHAUSTED: too many imports"));
+  EXPECT_THAT(DecodeMany(type, 3, {0x00}, kMaxFuncs + 1),
+              StartsWith("RESOURCE_EXHAUSTED: too many functions"));
+  EXPECT_EQ(DecodeMany({}, 4, {0x70, 0x00, 0x00}, kMaxTables), "OK");
+  EXPECT_THAT(DecodeMany({}, 4, {0x70, 0x00, 0x00}, kMaxTables + 1),
+              StartsWith("RESOURCE_EXHAUSTED: too many tables"));
+  EXPECT_EQ(DecodeMany({}, 6, {0x7f, 0x00, 0x41, 0x00, 0x0b}, kMaxGlobals), "OK");
+  EXPECT_THAT(DecodeMany({}, 6, {0x7f, 0x00, 0x41, 0x00, 0x0b}, kMaxGlobals + 1),
+              StartsWith("RESOURCE_EXHAUSTED: too many globals"));
+  EXPECT_EQ(DecodeMany({}, 11, {0x01, 0x00}, kMaxDataSegments), "OK");
+  EXPECT_THAT(DecodeMany({}, 11, {0x01, 0x00}, kMaxDataSegments + 1),
+              StartsWith("RESOURCE_EXHAUSTED: too many data segments"));
+  const Bytes params(kMaxFuncParams + 1, 0x7f);
+  EXPECT_THAT(Decode(WasmModule({Section(1, Vec({FuncTypeBytes(params, {})}))})),
+              StartsWith("RESOURCE_EXHAUSTED: too many parameters"));
+  EXPECT_THAT(Decode(WasmModule({Section(1, Vec({FuncTypeBytes({}, params)}))})),
+              StartsWith("RESOURCE_EXHAUSTED: too many results"));
+}
+
 struct UnsupportedCase {
   std::string_view feature;
   std::string_view name;

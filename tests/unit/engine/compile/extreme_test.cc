@@ -1,6 +1,7 @@
 // Functions at the limits: compiling them takes time and memory linear in their size, never
 // recursion, and what is too much is an error. ctest's timeout is the bound on time: a quadratic
 // step anywhere here takes minutes.
+#include <atomic>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -177,6 +178,25 @@ TEST(ExtremeTest, ResultsMultipliedByBranchesAreBounded) {
   CompiledFunction out;
   const absl::Status status = Compile(wasm, out);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+}
+
+TEST(ExtremeTest, ACancelledFunctionCanBeCompiledAgain) {
+  Bytes code = Repeat({0x20, 0x00, 0x20, 0x00, 0x6a, 0x21, 0x00}, 30'000);
+  code.push_back(0x0b);
+  const Bytes wasm = OneFunction({kI32Byte}, {}, code);
+  const auto module = DecodeModule(AsBytes(wasm));
+  ASSERT_TRUE(module.ok()) << module.status();
+  const ContextLayout layout(*module);
+  const auto compiler = NewBaselineCompiler(*module, layout);
+  CompiledFunction out;
+  std::atomic<bool> cancel = true;
+  compiler->set_cancel(&cancel);
+  EXPECT_EQ(compiler->CompileFunction(0, out).code(), absl::StatusCode::kCancelled);
+  cancel = false;
+  EXPECT_TRUE(compiler->CompileFunction(0, out).ok());
+  cancel = true;
+  compiler->set_cancel(nullptr);
+  EXPECT_TRUE(compiler->CompileFunction(0, out).ok());
 }
 
 TEST(ExtremeTest, InvalidBodiesAreErrors) {
