@@ -2,11 +2,19 @@
 # Fuzzes one target for a while: scripts/fuzz.sh TARGET SECONDS. Without arguments: lists the targets.
 # New inputs stay in build/fuzz/corpus/TARGET; the committed corpus is only read. Exits 1 on a finding,
 # which lies in build/fuzz/findings/TARGET and is run again with build/fuzz/bin/fuzz/TARGET FILE.
+# The targets differential_peer and verdict_peer compare with other engines (tests/fuzz/peer, built with
+# cargo): modules of wasm-smith run by wasmtime too, and mutants of the tests' and the official suite's modules
+# judged by wasmparser too. WASMD_FUZZ_PRESET says which build of ours (release; asan for verdict_peer);
+# WASMD_FUZZ_SEED where the numbers begin (the time).
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() { die "usage: scripts/fuzz.sh TARGET SECONDS"; }
 
-targets() { sed -n 's/^ *NAME \([a-z0-9_]*_fuzz\).*/\1/p; s/.*wasmd_fuzz(NAME \([a-z0-9_]*\).*/\1/p' tests/fuzz/CMakeLists.txt tests/fuzz/*/CMakeLists.txt 2>/dev/null | sort -u; }
+peers=(differential_peer verdict_peer)
+targets() {
+  printf '%s\n' "${peers[@]}"
+  sed -n 's/^ *NAME \([a-z0-9_]*_fuzz\).*/\1/p; s/.*wasmd_fuzz(NAME \([a-z0-9_]*\).*/\1/p' tests/fuzz/CMakeLists.txt tests/fuzz/*/CMakeLists.txt 2>/dev/null | sort -u
+}
 
 if (($# == 0)); then
   targets
@@ -18,6 +26,29 @@ seconds=$2
 targets | grep -qx -- "$target" || die "no target $target; there are: $(targets | paste -sd' ')"
 
 need_packages Building Libraries Tests
+
+fuzz_with_peer() {
+  local default=release preset cache suite=${WASMD_SPEC_SUITE:-../shared/spec}
+  [[ $target == verdict_peer ]] && default=asan
+  preset=${WASMD_FUZZ_PRESET:-$default}
+  command -v cargo >/dev/null || die "$target needs cargo"
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/wasmd/fuzz
+  say "building tests/fuzz/peer"
+  CARGO_TARGET_DIR=$cache cargo build --quiet --release --locked --manifest-path tests/fuzz/peer/Cargo.toml
+  configure "$preset"
+  build "$preset" fuzz_runner
+  local runner=$PWD/build/$preset/bin/fuzz/fuzz_runner seeds=("$PWD/tests/fuzz/corpus") seed=${WASMD_FUZZ_SEED:-$(date +%s)}
+  [[ -d $suite ]] && seeds+=("$(cd "$suite" && pwd)")
+  mkdir -p "build/fuzz/findings/$target"
+  cd "build/fuzz/findings/$target"
+  say "$target: seed $seed, findings in build/fuzz/findings/$target"
+  if [[ $target == differential_peer ]]; then
+    exec "$cache/release/fuzz_peer" "$runner" generate "${seconds}s" "$seed"
+  fi
+  exec "$cache/release/fuzz_peer" "$runner" mutate "${seconds}s" "$seed" "${seeds[@]}"
+}
+[[ " ${peers[*]} " == *" $target "* ]] && fuzz_with_peer
+
 configure fuzz
 build fuzz "$target"
 mkdir -p "build/fuzz/corpus/$target" "build/fuzz/findings/$target"
