@@ -483,9 +483,9 @@ Limits ModuleDecoder::DecodeLimits(ByteReader& reader, AddressType& address, uin
   if ((flags & 8) != 0) {
     Requires(reader, at, "a memory with a page size", Feature::kCustomPageSizes);
   }
-  const auto read = [&] {
-    return address == AddressType::kI64 ? reader.U64() : uint64_t{reader.U32()};
-  };
+  // 64 bits wide also where addresses have 32, since there are both.
+  const bool is_wide = module_.features.Has(Feature::kMemory64);
+  const auto read = [&] { return is_wide ? reader.U64() : uint64_t{reader.U32()}; };
   limits.min = read();
   if ((flags & 1) != 0) {
     limits.max = read();
@@ -505,11 +505,16 @@ Limits ModuleDecoder::DecodeLimits(ByteReader& reader, AddressType& address, uin
   return limits;
 }
 
-// Spec: binary-tabletype
+// Spec: binary-tabletype, valid-tabletype
 TableType ModuleDecoder::DecodeTableType(ByteReader& reader) {
   TableType type;
   type.element = DecodeRefType(reader);
+  const uint32_t at = reader.offset();
   type.limits = DecodeLimits(reader, type.address, nullptr);
+  if (ok() && type.address == AddressType::kI32 &&
+      std::max(type.limits.min, type.limits.max.value_or(0)) > UINT32_MAX) {
+    reader.FailAt(at, "table size must be at most 2^32-1 elements");
+  }
   return type;
 }
 

@@ -481,10 +481,29 @@ TEST(DecodeModuleTest, MemoryTypesOutOfBounds) {
   EXPECT_THAT(memory({0x08, 0x01, 0x01}), HasSubstr("invalid custom page size"));
   EXPECT_THAT(memory({0x08, 0x01, 0x0c}), HasSubstr("invalid custom page size"));
   EXPECT_THAT(memory({0x08, 0x01, 0x40}), HasSubstr("invalid custom page size"));
-  EXPECT_THAT(memory({0x08, 0x80, 0x80, 0x80, 0x80, 0x10, 0x00}), HasSubstr("integer too large"))
+  EXPECT_THAT(memory({0x08, 0x80, 0x80, 0x80, 0x80, 0x10, 0x00}),
+              HasSubstr("at most 4294967295 pages of 1 bytes"))
       << "4 GiB of pages of one byte: its size is no i32";
   EXPECT_THAT(memory({0x10, 0x00}), HasSubstr("malformed limits flags"));
   EXPECT_THAT(memory({0x05, 0x02, 0x01}), HasSubstr("minimum must not be greater"));
+}
+
+// Limits are 64 bits wide in the binary format whatever the addresses are, unless there are no
+// 64-bit ones at all. Found by verdict_peer.
+TEST(DecodeModuleTest, LimitsInMoreBytesThanAddressesNeed) {
+  const Bytes one = {0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00};
+  const Bytes memory = WasmModule({Section(5, Vec({Concat({{0x01}, one, one})}))});
+  EXPECT_EQ(Decode(memory), "OK");
+  EXPECT_THAT(
+      DecodeModule(AsBytes(memory), FeatureSet().Without(Feature::kMemory64)).status().ToString(),
+      HasSubstr("integer representation too long"));
+  const auto table = [](const Bytes& most) {
+    return Decode(WasmModule({Section(4, Vec({Concat({{0x70, 0x01, 0x00}, most})}))}));
+  };
+  EXPECT_EQ(table({0xff, 0xff, 0xff, 0xff, 0x0f}), "OK");
+  EXPECT_THAT(table({0x80, 0x80, 0x80, 0x80, 0x10}), HasSubstr("at most 2^32-1 elements"));
+  EXPECT_THAT(table({0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00}),
+              HasSubstr("integer representation too long"));
 }
 
 // Arithmetic on constants is done at once; with a global it stays as it is.
