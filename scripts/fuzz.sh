@@ -23,7 +23,7 @@ fi
 (($# == 2)) && [[ $2 =~ ^[0-9]+$ ]] || usage
 target=$1
 seconds=$2
-targets | grep -qx -- "$target" || die "no target $target; there are: $(targets | paste -sd' ')"
+[[ " $(targets | paste -sd' ') " == *" $target "* ]] || die "no target $target; there are: $(targets | paste -sd' ')"
 
 need_packages Building Libraries Tests
 

@@ -121,7 +121,7 @@ fn run_generated(runner: &mut Runner, budget: &Budget, seed: u64) -> u64 {
         };
         modules += 1;
         let (ours, peers) = run_both(runner, &engine, &module);
-        if modules % SAMPLED == 0 {
+        if random::mix(number) % SAMPLED == 0 {
             counts.add(&engine, &module, &peers);
         }
         refused += ours.starts_with("refused") as u64;
