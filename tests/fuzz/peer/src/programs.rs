@@ -510,6 +510,14 @@ impl<'a> Body<'a, '_> {
                         Instruction::F64x2ConvertLowI32x4S
                     });
                 }
+                _ if op.text.contains("relaxed_dot") && i == 1 => {
+                    // Not -128: the sum of two of its squares saturates, but wraps in wasmtime.
+                    self.expression('v', depth);
+                    self.emit(Instruction::V128Const(
+                        0x8181_8181_8181_8181_8181_8181_8181_8181_u128 as i128,
+                    ));
+                    self.emit(Instruction::I8x16MaxS);
+                }
                 _ => {
                     self.expression(*ty, depth);
                     let divides = op.text.contains(".div_") || op.text.contains(".rem_");

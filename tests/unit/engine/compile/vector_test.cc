@@ -455,6 +455,25 @@ TEST_P(RelaxedVectorTest, EqualsDeterministicProfile) {
   }
 }
 
+// -128 * -128 twice is one more than 16 bits hold: the sum saturates before it is extended, where
+// wasmtime 48 lets it wrap. Spec: op-vextbinop, op-vextternop. Found by differential_peer.
+TEST(RelaxedDotTest, SumOfTheTwoGreatestProductsSaturates) {
+  const Bytes least = Concat({{0xfd, 0x0c}, Bytes(16, 0x80)});
+  const Bytes one = Concat({{0xfd, 0x0c}, {1, 0, 0, 0}, Bytes(12, 0)});
+  const Bytes first_lane = {0xfd, 0x1b, 0x00, 0x0b};
+  const Bytes module = WasmModule({
+      Section(1, Vec({FuncTypeBytes({}, {0x7f})})),
+      Section(3, Vec({{0x00}, {0x00}})),
+      Section(10, Vec({Body({}, Concat({least, least, {0xfd, 0x92, 0x02}, first_lane})),
+                       Body({}, Concat({least, least, one, {0xfd, 0x93, 0x02}, first_lane}))})),
+  });
+  for (const Cpu& cpu : Cpus()) {
+    CodeHarness code(module, cpu.features, {.deterministic_relaxed_simd = true});
+    EXPECT_EQ(code.Call(0, {}), Returns({0x7fff'7fff})) << cpu.name;
+    EXPECT_EQ(code.Call(1, {}), Returns({I32(0x7fff + 0x7fff + 1)})) << cpu.name;
+  }
+}
+
 std::vector<OpcodeInfo> VectorOpcodes(bool only_relaxed) {
   std::vector<OpcodeInfo> infos;
   for (const OpcodeInfo& info : kOpcodes) {
