@@ -2,15 +2,16 @@
 # Fuzzes one target for a while: scripts/fuzz.sh TARGET SECONDS. Without arguments: lists the targets.
 # New inputs stay in build/fuzz/corpus/TARGET; the committed corpus is only read. Exits 1 on a finding,
 # which lies in build/fuzz/findings/TARGET and is run again with build/fuzz/bin/fuzz/TARGET FILE.
-# The targets differential_peer and verdict_peer compare with other engines (tests/fuzz/peer, built with
-# cargo): modules of wasm-smith run by wasmtime too, and mutants of the tests' and the official suite's modules
-# judged by wasmparser too. WASMD_FUZZ_PRESET says which build of ours (release; asan for verdict_peer);
+# The targets that end in _peer compare with other engines (tests/fuzz/peer, built with cargo): modules of
+# wasm-smith run by wasmtime too (differential_peer), mutants of the tests' and the official suite's modules judged
+# by wasmparser too (verdict_peer), and every prefix and every change of one byte of those modules, small ones
+# first (neighbours_peer). WASMD_FUZZ_PRESET says which build of ours (release; asan for verdict_peer);
 # WASMD_FUZZ_SEED where the numbers begin (the time).
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() { die "usage: scripts/fuzz.sh TARGET SECONDS"; }
 
-peers=(differential_peer verdict_peer)
+peers=(differential_peer verdict_peer neighbours_peer)
 targets() {
   printf '%s\n' "${peers[@]}"
   sed -n 's/^ *NAME \([a-z0-9_]*_fuzz\).*/\1/p; s/.*wasmd_fuzz(NAME \([a-z0-9_]*\).*/\1/p' tests/fuzz/CMakeLists.txt tests/fuzz/*/CMakeLists.txt 2>/dev/null | sort -u
@@ -42,17 +43,18 @@ fuzz_with_peer() {
   mkdir -p "build/fuzz/findings/$target"
   cd "build/fuzz/findings/$target"
   say "$target: seed $seed, findings in build/fuzz/findings/$target"
-  if [[ $target == differential_peer ]]; then
-    exec "$cache/release/fuzz_peer" "$runner" generate "${seconds}s" "$seed"
-  fi
-  exec "$cache/release/fuzz_peer" "$runner" mutate "${seconds}s" "$seed" "${seeds[@]}"
+  local peer=$cache/release/fuzz_peer
+  case $target in
+    differential_peer) exec "$peer" "$runner" generate "${seconds}s" "$seed" ;;
+    verdict_peer) exec "$peer" "$runner" mutate "${seconds}s" "$seed" "${seeds[@]}" ;;
+    neighbours_peer) exec "$peer" "$runner" neighbours "${seconds}s" "${seeds[@]}" ;;
+  esac
 }
 [[ " ${peers[*]} " == *" $target "* ]] && fuzz_with_peer
 
 configure fuzz
 build fuzz "$target"
 mkdir -p "build/fuzz/corpus/$target" "build/fuzz/findings/$target"
-seeds=()
-[[ -d tests/fuzz/corpus/${target%_fuzz} ]] && seeds+=("tests/fuzz/corpus/${target%_fuzz}")
+seeds=(tests/fuzz/corpus/decode tests/fuzz/corpus/outcome)
 exec "build/fuzz/bin/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
   -artifact_prefix="build/fuzz/findings/$target/" "build/fuzz/corpus/$target" "${seeds[@]}"

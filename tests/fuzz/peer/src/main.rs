@@ -3,7 +3,8 @@
 //!   fuzz_peer RUNNER generate BUDGET SEED       modules of wasm-smith, run by both and by wasmtime
 //!   fuzz_peer RUNNER mutate BUDGET SEED PATH …  mutants of the modules below the paths: verdicts, and
 //!                                               what valid ones do, tamed (tame.rs)
-//!   fuzz_peer RUNNER neighbours PATH …          every prefix and every change of one byte: verdicts
+//!   fuzz_peer RUNNER neighbours BUDGET PATH …   every prefix and every change of one byte of the valid
+//!                                               modules below the paths, small ones first: verdicts
 //!
 //!   fuzz_peer RUNNER record COUNT SEED FOLDER   writes modules, and what wasmtime says that they do
 //!
@@ -227,23 +228,33 @@ fn main() {
             }
             0
         }
-        [path, "neighbours", _, ..] => {
+        [path, "neighbours", budget, _, ..] => {
             let mut runner = Runner::start(path);
             let features = features::of_parser(&runner.features);
             let mut counts = Counts::default();
-            let budget = Budget::new(&u64::MAX.to_string());
-            for seed in seeds(&arguments[2..]) {
+            let mut seeds = seeds(&arguments[3..]);
+            seeds.retain(|seed| verdict::is_valid(features, &seed.bytes));
+            seeds.sort_by_key(|seed| (seed.bytes.len(), seed.bytes.clone()));
+            seeds.dedup_by(|a, b| a.bytes == b.bytes);
+            let budget = Budget::new(budget);
+            let mut whole = 0;
+            'all: for seed in &seeds {
                 for bytes in verdict::neighbours(&seed.bytes) {
+                    if !budget.has(counts.inputs) {
+                        break 'all;
+                    }
                     verdict::compare(&mut runner, features, &bytes, &seed.name, &mut counts);
                 }
+                whole += 1;
             }
+            println!("all neighbours of {whole} of {} modules", seeds.len());
             print_verdicts(&counts, &budget);
             counts.findings
         }
         _ => {
             eprintln!(
                 "usage: fuzz_peer RUNNER generate BUDGET SEED | mutate BUDGET SEED PATH … | \
-                 record COUNT SEED FOLDER | neighbours PATH …"
+                 record COUNT SEED FOLDER | neighbours BUDGET PATH …"
             );
             std::process::exit(64);
         }

@@ -98,6 +98,12 @@ pub fn neighbours(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     prefixes.chain(changes)
 }
 
+pub fn is_valid(features: WasmFeatures, bytes: &[u8]) -> bool {
+    Validator::new_with_features(features)
+        .validate_all(bytes)
+        .is_ok()
+}
+
 /// wasmparser's verdict, but for two ways of its own: that a constant expression may name any earlier
 /// global came to the specification with garbage collection, and to us without; and a function import
 /// of an exact type (0x20) is let in without its feature.
