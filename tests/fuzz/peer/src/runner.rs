@@ -5,7 +5,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 pub struct Runner {
     path: String,
     child: Child,
-    input: ChildStdin,
+    /// None: told to end.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     /// The proposals that the engine supports.
     pub features: Vec<String>,
@@ -27,7 +28,7 @@ impl Runner {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{path}: {error}"));
-        let input = child.stdin.take().unwrap();
+        let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut runner = Runner {
             path: path.to_string(),
@@ -53,7 +54,8 @@ impl Runner {
         message.extend_from_slice(&(module.len() as u32 + 1).to_le_bytes());
         message.push(question as u8);
         message.extend_from_slice(module);
-        let _ = self.input.write_all(&message);
+        let input = self.input.as_mut().expect("a process that runs");
+        let _ = input.write_all(&message);
     }
 
     /// None: the process died.
@@ -73,5 +75,13 @@ impl Runner {
             .map_or("?".to_string(), |status| status.to_string());
         *self = Runner::start(&self.path);
         status
+    }
+}
+
+/// Waits, so that the process's time counts as ours where somebody measures.
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.input = None;
+        let _ = self.child.wait();
     }
 }
