@@ -95,15 +95,19 @@ void ModuleStore::LoadNow(LoadRequest request, const LoadDone& done) {
         StrCat("the module's digest is ", digest, " and not ", request.expected_digest)));
     return;
   }
+  LoadDigested(std::move(request), digest, done);
+}
+
+void ModuleStore::LoadDigested(LoadRequest request, const std::string& digest,
+                               const LoadDone& done) {
   std::shared_ptr<const StoredModule> present;
   {
     const absl::MutexLock lock(&mutex_);
     if (const auto found = entries_.find(digest); found != entries_.end()) {
       present = found->second.module;
     } else if (const auto flight = flights_.find(digest); flight != flights_.end()) {
-      request.upload = nullptr;
       // The first one loads for all. If it fails, so would we; if it was given up, we try
-      // ourselves.
+      // ourselves, so we keep our bytes.
       const auto shared = std::make_shared<LoadRequest>(std::move(request));
       flight->second.waiting.emplace_back([this, digest, shared, done](const absl::Status& status) {
         std::shared_ptr<const StoredModule> loaded;
@@ -114,11 +118,17 @@ void ModuleStore::LoadNow(LoadRequest request, const LoadDone& done) {
           }
         }
         if (loaded != nullptr) {
+          shared->upload = nullptr;
           done(Insert(std::move(loaded), *shared, true));
         } else if (!status.ok() && status.code() != absl::StatusCode::kCancelled) {
+          shared->upload = nullptr;
           done(status);
         } else {
-          done(absl::AbortedError("another upload of the same module was given up; try again"));
+          const absl::Status submitted = pool_.Submit(
+              [this, digest, shared, done] { LoadDigested(std::move(*shared), digest, done); });
+          if (!submitted.ok()) {
+            done(submitted);
+          }
         }
       });
       return;

@@ -114,6 +114,7 @@ class ModuleStore {
   using Entries = std::map<std::string, Entry, std::less<>>;
 
   void LoadNow(LoadRequest request, const LoadDone& done);
+  void LoadDigested(LoadRequest request, const std::string& digest, const LoadDone& done);
   absl::StatusOr<std::shared_ptr<const StoredModule>> Compile(LoadRequest& request,
                                                               const std::string& digest);
   // Puts it in, or adds an owner, and makes room.

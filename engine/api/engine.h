@@ -74,9 +74,8 @@ struct LoadOptions {
   Tier tier = Tier::kBaseline;
   // For validation and eager compilation. At least 1: the caller's.
   int threads = 1;
-  // Looked at in bounded steps, well below a millisecond of work apart except where a module has
-  // millions of items in one section or an instruction hundreds of thousands of targets: Load then
-  // returns kCancelled.
+  // Looked at in bounded steps, well below a millisecond of work apart except where an instruction
+  // has hundreds of thousands of targets: Load then returns kCancelled.
   const std::atomic<bool>* cancel = nullptr;
   // Eager compilation only; see CompileOptions::progress.
   std::function<void(uint64_t done, uint64_t total)> progress = nullptr;

@@ -29,6 +29,8 @@ namespace wasmd::engine {
 namespace {
 
 constexpr uint8_t kVectorPrefix = 0xfd;
+// Items of a section between two looks at the cancel flag.
+constexpr uint32_t kItemsPerStep = 4096;
 
 // Spec: binary-section
 enum class SectionId : uint8_t {
@@ -193,9 +195,20 @@ class ModuleDecoder {
     }
   }
   [[nodiscard]] bool ok() const { return error_.ok(); }
+  // Before item `i` of a section that may have millions: no error, and not cancelled.
+  [[nodiscard]] bool GoesOn(uint32_t i) {
+    if (i % kItemsPerStep == kItemsPerStep - 1 && IsCancelled()) {
+      is_cancelled_ = true;
+    }
+    return ok() && !is_cancelled_;
+  }
+  [[nodiscard]] bool IsCancelled() const {
+    return cancel_ != nullptr && cancel_->load(std::memory_order_relaxed);
+  }
 
   std::span<const std::byte> bytes_;
   const std::atomic<bool>* const cancel_;
+  bool is_cancelled_ = false;  // Noticed within a section.
   Module module_;
   BinaryError error_;
   // Of the constant expression that is being decoded: the operands, kExtended standing for what is
@@ -215,7 +228,7 @@ absl::StatusOr<Module> ModuleDecoder::Decode() {
   DecodeHeader(reader);
   int last_rank = 0;
   while (ok() && !reader.at_end()) {
-    if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) {
+    if (is_cancelled_ || IsCancelled()) {
       return absl::CancelledError("loading was cancelled");
     }
     const uint32_t at = reader.offset();
@@ -239,15 +252,20 @@ absl::StatusOr<Module> ModuleDecoder::Decode() {
       break;
     }
     DecodeSection(section_id, section);
-    if (ok() && !section.at_end()) {
+    if (ok() && !is_cancelled_ && !section.at_end()) {
       section.Fail("section size mismatch");
     }
   }
-  CheckEnd(reader);
+  if (!is_cancelled_) {
+    CheckEnd(reader);
+  }
   if (!ok()) {
     return error_.ToStatus();
   }
   DecodeNames();
+  if (is_cancelled_) {
+    return absl::CancelledError("loading was cancelled");
+  }
   return std::move(module_);
 }
 
@@ -351,7 +369,7 @@ void ModuleDecoder::DecodeResultType(ByteReader& reader, std::string_view what,
                                      std::vector<ValType>& types) {
   const uint32_t count = reader.Count(what, limit_name, limit);
   types.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     types.push_back(DecodeValType(reader));
   }
 }
@@ -360,7 +378,7 @@ void ModuleDecoder::DecodeResultType(ByteReader& reader, std::string_view what,
 void ModuleDecoder::DecodeTypes(ByteReader& reader) {
   const uint32_t count = reader.Count("types", "kMaxTypes", kMaxTypes);
   module_.types.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     const uint8_t form = reader.U8();
     if (ok() && form != 0x60) {
@@ -408,7 +426,7 @@ void ModuleDecoder::AddMemory(ByteReader& reader, uint32_t at, const MemoryType&
 void ModuleDecoder::DecodeImports(ByteReader& reader) {
   const uint32_t count = reader.Count("imports", "kMaxImports", kMaxImports);
   module_.imports.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     Import import;
     import.module = reader.Name();
     import.name = reader.Name();
@@ -456,7 +474,7 @@ void ModuleDecoder::DecodeImports(ByteReader& reader) {
 void ModuleDecoder::DecodeFunctions(ByteReader& reader) {
   declared_funcs_ = reader.Count("functions", "kMaxFuncs", kMaxFuncs);
   module_.funcs.reserve(module_.funcs.size() + declared_funcs_);
-  for (uint32_t i = 0; i < declared_funcs_ && ok(); ++i) {
+  for (uint32_t i = 0; i < declared_funcs_ && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     AddFunc(reader, at, DecodeTypeIndex(reader));
   }
@@ -549,7 +567,7 @@ GlobalType ModuleDecoder::DecodeGlobalType(ByteReader& reader) {
 void ModuleDecoder::DecodeTables(ByteReader& reader) {
   const uint32_t count = reader.Count("tables", "kMaxTables", kMaxTables);
   module_.tables.reserve(module_.tables.size() + count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     if (reader.Peek() == 0x40) {
       reader.FailUnsupported(at, "a table with an initializer", Feature::kFunctionReferences);
@@ -562,7 +580,7 @@ void ModuleDecoder::DecodeTables(ByteReader& reader) {
 // Spec: binary-memsec
 void ModuleDecoder::DecodeMemories(ByteReader& reader) {
   const uint32_t count = reader.Count("memories", "kMaxMemories", kMaxMemories);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     AddMemory(reader, at, DecodeMemoryType(reader), /*is_imported=*/false);
   }
@@ -587,7 +605,7 @@ void ModuleDecoder::DecodeTag(ByteReader& reader, bool is_imported) {
 void ModuleDecoder::DecodeTags(ByteReader& reader) {
   const uint32_t count = reader.Count("tags", "kMaxTags", kMaxTags);
   module_.tags.reserve(module_.tags.size() + count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     DecodeTag(reader, /*is_imported=*/false);
   }
 }
@@ -596,7 +614,7 @@ void ModuleDecoder::DecodeTags(ByteReader& reader) {
 void ModuleDecoder::DecodeGlobals(ByteReader& reader) {
   const uint32_t count = reader.Count("globals", "kMaxGlobals", kMaxGlobals);
   module_.globals.reserve(module_.globals.size() + count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     Global global;
     global.type = DecodeGlobalType(reader);
@@ -789,7 +807,7 @@ void ModuleDecoder::DecodeExports(ByteReader& reader) {
   module_.exports.reserve(count);
   absl::flat_hash_set<absl::string_view> names;
   names.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     Export exported;
     exported.name = reader.Name();
@@ -849,7 +867,7 @@ void ModuleDecoder::DecodeStart(ByteReader& reader) {
 void ModuleDecoder::DecodeElements(ByteReader& reader) {
   const uint32_t count = reader.Count("element segments", "kMaxElemSegments", kMaxElemSegments);
   module_.elems.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     const uint32_t flags = reader.U32();
     if (flags > 7) {
@@ -891,7 +909,7 @@ void ModuleDecoder::DecodeElementInits(ByteReader& reader, bool is_exprs, ElemSe
   const uint32_t count =
       reader.Count("elements of a segment", "kMaxElemSegmentLength", kMaxElemSegmentLength);
   elem.init.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     if (is_exprs) {
       elem.init.push_back(DecodeConstExpr(reader, elem.type));
       continue;
@@ -924,7 +942,7 @@ void ModuleDecoder::DecodeCode(ByteReader& reader) {
   if (ok() && count != declared_funcs_) {
     reader.FailAt(at, "function and code section have inconsistent lengths");
   }
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t body_at = reader.offset();
     const uint32_t size = reader.U32();
     CheckLimit(reader, body_at, "bytes in a function body", size, "kMaxFuncBodyBytes",
@@ -944,7 +962,7 @@ void ModuleDecoder::DecodeDatas(ByteReader& reader) {
     reader.FailAt(count_at, "data count and data section have inconsistent lengths");
   }
   module_.datas.reserve(count);
-  for (uint32_t i = 0; i < count && ok(); ++i) {
+  for (uint32_t i = 0; i < count && GoesOn(i); ++i) {
     const uint32_t at = reader.offset();
     const uint32_t flags = reader.U32();
     if (flags > 2) {
@@ -1007,7 +1025,7 @@ void ModuleDecoder::DecodeFunctionNames(ByteReader& reader) {
   }
   const uint32_t count = reader.Count("function names", "kMaxFuncs", kMaxFuncs);
   names.reserve(std::min(size_t{count}, module_.funcs.size()));
-  for (uint32_t i = 0; i < count && reader.ok(); ++i) {
+  for (uint32_t i = 0; i < count && reader.ok() && GoesOn(i); ++i) {
     const uint32_t index = reader.U32();
     const std::string_view name = reader.Name();
     const bool is_ascending = names.empty() || names.back().first < index;

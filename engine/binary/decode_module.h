@@ -21,8 +21,8 @@ namespace wasmd::engine {
 // kInvalidArgument: malformed or invalid; the message begins in the reference interpreter's words
 // and ends with the byte offset. kUnimplemented: a known feature that the engine does not have, or
 // that is switched off, by name. kResourceExhausted: beyond one of engine/wasm/limits.h, by name.
-// kCancelled: `cancel`, looked at between sections, was set; null: never.
-// Spec: binary-module, valid-module
+// kCancelled: `cancel`, looked at between sections and every few thousand items, was set; null:
+// never. Spec: binary-module, valid-module
 absl::StatusOr<Module> DecodeModule(std::span<const std::byte> bytes,
                                     const FeatureSet& features = {},
                                     const std::atomic<bool>* cancel = nullptr);

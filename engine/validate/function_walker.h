@@ -408,31 +408,6 @@ constexpr Signature ParseSignature(std::string_view text) {
 template <Opcode kOp>
 inline constexpr Signature kSignature = ParseSignature(kInfo<kOp>.sig);
 
-// The exponent of an access's width: of the digits after "load" or "store", else of the type's.
-// "v128.load8x8_s" and the like access 8 bytes. Spec: valid-memarg
-constexpr uint8_t NaturalAlign(std::string_view text) {
-  const size_t dot = text.find('.');
-  const size_t digits = text.find_first_of("0123456789", dot);
-  if (digits == std::string_view::npos && text[0] == 'v') {
-    return 4;
-  }
-  if (text.find('x', dot) != std::string_view::npos) {
-    return 3;
-  }
-  const std::string_view width =
-      digits == std::string_view::npos ? text.substr(1, 2) : text.substr(digits);
-  switch (width[0]) {
-    case '8':
-      return 0;
-    case '1':
-      return 1;
-    case '3':
-      return 2;
-    default:
-      return 3;
-  }
-}
-
 }  // namespace walker_internal
 
 template <typename Sink>
@@ -624,7 +599,7 @@ class FunctionWalker : public FunctionWalkerBase {
   template <Opcode kOp>
   [[gnu::always_inline]] void VisitMemory() {
     constexpr const walker_internal::Signature& kSig = walker_internal::kSignature<kOp>;
-    constexpr uint32_t kAlign = walker_internal::NaturalAlign(walker_internal::kInfo<kOp>.text);
+    constexpr uint32_t kAlign = NaturalAlign(walker_internal::kInfo<kOp>.text);
     MemArg memarg;
     if (!ReadMemArg(kAlign, memarg)) {
       return;

@@ -89,7 +89,7 @@ constexpr auto kRows = [] {
     row.shape = ShapeOf(info);
     row.signature = walker_internal::ParseSignature(info.sig);
     if (info.immediate == Immediate::kMemArg || info.immediate == Immediate::kMemArgLane) {
-      row.align = walker_internal::NaturalAlign(info.text);
+      row.align = NaturalAlign(info.text);
       row.lane_count = static_cast<uint8_t>(kVectorBytes >> row.align);
     } else if (info.immediate == Immediate::kLane) {
       row.lane_count = LanesOfShape(info.text);

@@ -3,6 +3,7 @@
 #define WASMD_ENGINE_WASM_OPCODES_H_
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <iterator>
@@ -81,6 +82,31 @@ inline constexpr uint32_t kOpcodeCount = std::size(kOpcodes);
 constexpr const OpcodeInfo* FindOpcode(Opcode op) {
   const auto* row = std::ranges::lower_bound(kOpcodes, op, std::ranges::less{}, &OpcodeInfo::op);
   return row != std::ranges::end(kOpcodes) && row->op == op ? row : nullptr;
+}
+
+// The exponent of an access's width: of the digits after "load" or "store", else of the type's.
+// "v128.load8x8_s" and the like access 8 bytes. Spec: valid-memarg
+constexpr uint8_t NaturalAlign(std::string_view text) {
+  const size_t dot = text.find('.');
+  const size_t digits = text.find_first_of("0123456789", dot);
+  if (digits == std::string_view::npos && text[0] == 'v') {
+    return 4;
+  }
+  if (text.find('x', dot) != std::string_view::npos) {
+    return 3;
+  }
+  const std::string_view width =
+      digits == std::string_view::npos ? text.substr(1, 2) : text.substr(digits);
+  switch (width[0]) {
+    case '8':
+      return 0;
+    case '1':
+      return 1;
+    case '3':
+      return 2;
+    default:
+      return 3;
+  }
 }
 
 }  // namespace wasmd::engine

@@ -42,6 +42,9 @@ FunctionCompiler::FunctionCompiler(const Module& module, const ContextLayout& la
   if (!options.use_avx) {
     asm_.set_features(asm_.features().WithoutAvx());
   }
+  for (uint32_t i = 0; i < module.memories.size(); ++i) {
+    checks_bounds_ |= !HasGuard(i);
+  }
   plan_.stores.reserve(kRegCount);
   plan_.loads.reserve(kRegCount);
 }
@@ -60,6 +63,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   zero_flag_pc_ = 0;
   stack_.clear();
   checked_.clear();
+  saved_checks_.clear();
   flushed_ = 0;
   entry_slots_.clear();
   entry_vector_slots_.clear();

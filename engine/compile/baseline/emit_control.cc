@@ -59,6 +59,7 @@ FunctionCompiler::Control& FunctionCompiler::PushControl(ControlKind kind,
       }
     }
   }
+  SaveChecks(control);
   if (kind != ControlKind::kFunction) {
     FlushStack();
   }
@@ -73,6 +74,7 @@ void FunctionCompiler::PopControl() {
   if (control.else_state != kNone) {
     free_states_.push_back(control.else_state);
   }
+  saved_checks_.resize(control.checks_begin);
   controls_.pop_back();
 }
 
@@ -400,8 +402,12 @@ void FunctionCompiler::OnBlock(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnLoop(const BlockSignature& signature) {
-  checked_.clear();
-  EnterLoop(PushControl(ControlKind::kLoop, signature));
+  Control& control = PushControl(ControlKind::kLoop, signature);
+  if (checks_bounds_) {
+    ForgetAssigned(control);
+    HoistChecks(control);
+  }
+  EnterLoop(control);
 }
 
 void FunctionCompiler::EnterLoop(Control& control) {
@@ -497,12 +503,12 @@ void FunctionCompiler::OnIf(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnElse(bool reachable) {
-  checked_.clear();
   Control& control = controls_.back();
   if (reachable) {
     BranchTo(control);
   }
   EmitPads();
+  RestoreChecks(control);
   control.kind = ControlKind::kElse;
   asm_.Bind(control.else_label);
   EnterState(states_[control.else_state], control, false);
@@ -513,7 +519,6 @@ void FunctionCompiler::OnElse(bool reachable) {
 }
 
 void FunctionCompiler::OnEnd(bool reachable) {
-  checked_.clear();
   Control& control = controls_.back();
   if (control.try_index != kNone) {
     MarkTry(handlers_.tries[control.try_index].outer);
@@ -545,6 +550,7 @@ void FunctionCompiler::OnEnd(bool reachable) {
     }
     asm_.Bind(control.else_label);
     EnterState(states_[control.else_state], control, false);
+    RestoreChecks(control);
     for (uint32_t i = 0; i < control.param_count; ++i) {
       PushSlot(KindOf(control.signature.params[i]));
     }
@@ -557,6 +563,8 @@ void FunctionCompiler::OnEnd(bool reachable) {
     }
     BindLabel(control);
     EnterState(states_[control.state], control, true);
+    RestoreChecks(control);
+    ForgetAssigned(control);
   } else if (reachable) {
     DropDeadLocals(control);
   } else {

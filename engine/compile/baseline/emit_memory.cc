@@ -213,98 +213,26 @@ Mem FunctionCompiler::AccessOperand(Value& index, const MemArg& memarg) {
   return {.base = base, .index = reg};
 }
 
-// What ends inside of the type's minimum needs no check: memories never shrink.
-Mem FunctionCompiler::CheckedConstant(uint64_t index, const MemArg& memarg) {
-  const MemoryType& type = module_.memories[memarg.memory_index].type;
-  uint64_t address = 0;
-  uint64_t end = 0;
-  if (__builtin_add_overflow(index, memarg.offset, &address) ||
-      __builtin_add_overflow(address, uint64_t{memarg.access_bytes}, &end)) {
-    asm_.Jump(TrapLabel(TrapCode::kMemoryOutOfBounds));
-    return Mem::At(MemoryBase(memarg.memory_index), 0);  // Never reached.
-  }
-  if ((end - 1) >> type.page_shift >= type.limits.min) {
-    const Mem size = MemorySize(memarg.memory_index);
-    asm_.MoveImmediate(kScratch, end);
-    asm_.Op(Inst::kIdCmp, Assembler::R64(kScratch), Assembler::M(size));
-    TrapIf(Cond::kA, TrapCode::kMemoryOutOfBounds);
-  }
-  return OperandAt(memarg.memory_index, address);
-}
-
-// index + offset + bytes ≤ size, in 64 bits: a 32-bit index cannot make that overflow, a 64-bit one
-// can.
-Mem FunctionCompiler::CheckedOperand(Value& index, const MemArg& memarg) {
-  const uint32_t bytes = memarg.access_bytes;
-  const bool is_64 = module_.memories[memarg.memory_index].type.address == AddressType::kI64;
-  const uint32_t local = index.local;
-  const bool is_short =
-      memarg.offset + bytes <= kMaxDisplacement && memarg.offset < kMaxDisplacement;
-  Reg reg = kNoReg;
-  int32_t disp = 0;
-  if (is_short) {
-    reg = ToReg(index);
-    disp = static_cast<int32_t>(memarg.offset);
-    if (IsChecked(local, memarg.memory_index, memarg.offset + bytes)) {
-      return {.base = MemoryBase(memarg.memory_index), .index = reg, .disp = disp};
-    }
-  } else {
-    reg = ToWritable(index);
-    asm_.MoveImmediate(kScratch, memarg.offset);
-    asm_.Op(Inst::kIdAdd, Assembler::R64(reg), Assembler::R64(kScratch));
-    if (is_64) {
-      TrapIf(Cond::kB, TrapCode::kMemoryOutOfBounds);
-    }
-  }
-  const Mem size = MemorySize(memarg.memory_index);
-  const int32_t reach = disp + static_cast<int32_t>(bytes);
-  if (is_64) {
-    asm_.Move(kScratch, reg, true);
-    asm_.Op(Inst::kIdAdd, Assembler::R64(kScratch), Assembler::I(reach));
-    TrapIf(Cond::kB, TrapCode::kMemoryOutOfBounds);
-  } else {
-    asm_.Op(Inst::kIdLea, Assembler::R64(kScratch), Assembler::M(Mem::At(reg, reach)));
-  }
-  asm_.Op(Inst::kIdCmp, Assembler::R64(kScratch), Assembler::M(size));
-  TrapIf(Cond::kA, TrapCode::kMemoryOutOfBounds);
-  if (is_short) {
-    NoteChecked(local, memarg.memory_index, memarg.offset + bytes);
-  }
-  return {.base = MemoryBase(memarg.memory_index), .index = reg, .disp = disp};
-}
-
-bool FunctionCompiler::IsChecked(uint32_t local, uint32_t memory_index, uint64_t end) const {
-  return local != kNone && std::ranges::any_of(checked_, [&](const CheckedAccess& checked) {
-           return checked.local == local && checked.memory_index == memory_index &&
-                  checked.end >= end;
-         });
-}
-
-void FunctionCompiler::NoteChecked(uint32_t local, uint32_t memory_index, uint64_t end) {
-  if (local == kNone) {
-    return;
-  }
-  for (CheckedAccess& checked : checked_) {
-    if (checked.local == local && checked.memory_index == memory_index) {
-      checked.end = std::max(checked.end, end);
-      return;
-    }
-  }
-  if (checked_.size() == kMaxCheckedAccesses) {
-    checked_.erase(checked_.begin());
-  }
-  checked_.push_back({local, memory_index, end});
-}
-
-void FunctionCompiler::ForgetChecksSlow(uint32_t local) {
-  std::erase_if(checked_, [local](const CheckedAccess& checked) { return checked.local == local; });
-}
+namespace {
+constexpr uint8_t kHasMemoryIndex = 0x40;
+}  // namespace
 
 uint32_t FunctionCompiler::AfterMemArg(uint32_t offset) const {
-  constexpr uint8_t kHasMemoryIndex = 0x40;
   const bool has_index = (ByteAt(offset) & kHasMemoryIndex) != 0;
   offset = AfterLeb(AfterLeb(offset));
   return has_index ? AfterLeb(offset) : offset;
+}
+
+MemArg FunctionCompiler::MemArgAt(uint32_t offset, uint32_t access_bytes) const {
+  MemArg memarg{.access_bytes = access_bytes};
+  const bool has_index = (ByteAt(offset) & kHasMemoryIndex) != 0;
+  offset = AfterLeb(offset);
+  if (has_index) {
+    memarg.memory_index = static_cast<uint32_t>(LebAt(offset));
+    offset = AfterLeb(offset);
+  }
+  memarg.offset = LebAt(offset);
+  return memarg;
 }
 
 void FunctionCompiler::PushPendingLoad(Kind kind, const Mem& mem, uint32_t memory_index) {

@@ -227,6 +227,7 @@ void FunctionAnalysis::Analyze(std::span<const std::byte> body, uint32_t param_c
   hot_.clear();
   events_.clear();
   targets_.clear();
+  set_ends_.clear();
   open_.clear();
   log_.clear();
   innermost_loop_ = kNone;
@@ -413,6 +414,7 @@ bool FunctionAnalysis::Scan(Cursor& cursor, size_t body_bytes) {
           return cursor.at_end();
         }
         events_.push_back({offset, EventKind::kEnd, open_.back().block});
+        blocks_[open_.back().block].end = offset;
         if (blocks_[open_.back().block].is_loop) {
           CloseLoop(open_.back());
         } else if (blocks_[open_.back().block].handlers != kNone) {
@@ -603,6 +605,35 @@ void FunctionAnalysis::CloseLoop(const OpenBlock& loop) {
   if (loop.calls_seen && innermost_loop_ != kNone) {
     open_[innermost_loop_].calls_seen = true;
   }
+}
+
+void FunctionAnalysis::SortSets() {
+  set_ends_.assign(size_t{local_count_} + 1, 0);
+  for (const Event& event : events_) {
+    if (event.kind == EventKind::kSet) {
+      ++set_ends_[event.value + 1];
+    }
+  }
+  for (size_t i = 1; i < set_ends_.size(); ++i) {
+    set_ends_[i] += set_ends_[i - 1];
+  }
+  set_offsets_.resize(set_ends_.back());
+  // Each local's end moves from where its own begin to where the next one's do.
+  for (const Event& event : events_) {
+    if (event.kind == EventKind::kSet) {
+      set_offsets_[set_ends_[event.value]++] = event.offset;
+    }
+  }
+}
+
+bool FunctionAnalysis::IsAssignedIn(uint32_t block, uint32_t local) {
+  if (set_ends_.empty()) {
+    SortSets();
+  }
+  const uint32_t begin = local == 0 ? 0 : set_ends_[local - 1];
+  const auto sets = std::span(set_offsets_).subspan(begin, set_ends_[local] - begin);
+  const auto next = std::ranges::lower_bound(sets, blocks_[block].offset);
+  return next != sets.end() && *next < blocks_[block].end;
 }
 
 // Sets are arrays of words_ words. The set of a label is what is live where a branch to it arrives.

@@ -31,6 +31,7 @@ struct HotLocal {
 
 struct BlockInfo {
   uint32_t offset = 0;  // Of the block, loop or if instruction, in the body.
+  uint32_t end = 0;     // Of its end instruction.
   bool is_loop = false;
   bool is_if = false;
   bool has_else = false;
@@ -85,6 +86,9 @@ class FunctionAnalysis {
   }
   // Words of liveness that were looked at, and local declarations.
   uint64_t work() const { return runs_.size() + set_words_; }
+  // Whether an instruction of the block sets the local. Exact. The first question after Analyze
+  // takes a pass over the body's events.
+  bool IsAssignedIn(uint32_t block, uint32_t local);
   bool has_calls() const { return has_calls_; }
   // Memory 0, that is.
   bool uses_memory() const { return uses_memory_; }
@@ -145,6 +149,7 @@ class FunctionAnalysis {
   void Log(uint32_t local, bool is_assigned);
   void NoteCall(uint32_t offset);
   void OrLabels(uint32_t targets, uint64_t* live) const;
+  void SortSets();
   void CloseLoop(const OpenBlock& loop);
   void ComputeLiveness();
   void LivenessPass(bool is_final);
@@ -159,6 +164,9 @@ class FunctionAnalysis {
   std::vector<HotLocal> hot_;
   std::vector<Event> events_;
   std::vector<uint32_t> targets_;  // Of br_table and try_table: count, then blocks.
+  // By local, ascending: where it is set; set_ends_ has where each local's end.
+  std::vector<uint32_t> set_offsets_;
+  std::vector<uint32_t> set_ends_;  // Empty until asked for.
   std::vector<OpenBlock> open_;
   std::vector<LogEntry> log_;
   std::vector<LogEntry> counted_;

@@ -196,6 +196,7 @@ class FunctionCompiler : public NullSink {
     uint32_t pads = kNone;       // List of landing pads that go to the label, in pads_.
     uint32_t try_index = kNone;  // try_table: in handlers_.
     uint32_t table_use = kNone;  // List of br_table entries, in table_entries_.
+    uint32_t checks_begin = 0;   // In saved_checks_.
     uint32_t edge_stamp = 0;     // br_table: `trampoline` belongs to this one.
     uint32_t trampoline_entry =
         0;  // br_table: index in trampolines_, or kNone for the label itself.
@@ -338,6 +339,17 @@ class FunctionCompiler : public NullSink {
     return offset < module_.bytes.size() ? static_cast<uint8_t>(module_.bytes[offset])
                                          : uint8_t{0x01};
   }
+  uint64_t LebAt(uint32_t offset) const {
+    uint64_t value = 0;
+    for (uint32_t shift = 0; shift < 64; shift += 7) {
+      const uint8_t byte = ByteAt(offset++);
+      value |= uint64_t{byte & 0x7fu} << shift;
+      if (byte < 0x80) {
+        break;
+      }
+    }
+    return value;
+  }
   // Past the LEB128 integer at `offset`.
   uint32_t AfterLeb(uint32_t offset) const {
     while ((ByteAt(offset) & 0x80) != 0) {
@@ -444,8 +456,16 @@ class FunctionCompiler : public NullSink {
     }
   }
   void ForgetChecksSlow(uint32_t local);
+  // At a block's start; RestoreChecks, at its else or end, gives back what held there.
+  void SaveChecks(Control& control);
+  void RestoreChecks(const Control& control);
+  // What the block assigns: between its start and its end, or a loop's later rounds.
+  void ForgetAssigned(const Control& control);
+  // Before the loop's label: checks of the accesses that it begins with.
+  void HoistChecks(const Control& loop);
   // Past the memarg at `offset`.
   uint32_t AfterMemArg(uint32_t offset) const;
+  MemArg MemArgAt(uint32_t offset, uint32_t access_bytes) const;
   // The load is left to the next instruction, as its second operand.
   void PushPendingLoad(Kind kind, const Mem& mem, uint32_t memory_index);
   void EmitLoad(Opcode op, Reg dst, const Mem& mem);
@@ -628,8 +648,9 @@ class FunctionCompiler : public NullSink {
     uint32_t memory_index;
     uint64_t end;
   };
-  static constexpr size_t kMaxCheckedAccesses = 4;
+  static constexpr size_t kMaxCheckedAccesses = 8;
   std::vector<CheckedAccess> checked_;
+  std::vector<CheckedAccess> saved_checks_;  // Of the open blocks, the innermost's last.
 
   Cond pending_cond_ = Cond::kE;
   // Up to this place in the code, the zero flag tells whether the register is zero.
@@ -663,6 +684,7 @@ class FunctionCompiler : public NullSink {
   std::vector<uint32_t> frame_patches_;  // Displacements that are the frame's size, negative.
   uint32_t frame_patch_ = 0;
   bool has_stack_check_ = false;
+  bool checks_bounds_ = false;  // Some memory has no guard.
   uint32_t frame_bytes_ = 0;
 };
 

@@ -270,5 +270,30 @@ TEST_F(ModuleStoreTest, CancelledLoadsLeaveNothing) {
   EXPECT_TRUE(Load(Filled(9, 10)).ok());
 }
 
+// Whoever waits for another's load of the same bytes tries again when that one is given up.
+TEST_F(ModuleStoreTest, CancellingDoesNotHitOthers) {
+  constexpr int kUploads = 8;
+  for (int round = 0; round < 100; ++round) {
+    const std::vector<std::byte> bytes = Filled(round, 1000);
+    absl::BlockingCounter all(kUploads);
+    std::atomic<int> failed{0};
+    for (int i = 0; i < kUploads; ++i) {
+      const bool is_cancelled = i % 2 == 0;
+      ModuleStore::LoadRequest request;
+      request.principal = absl::StrCat("uid:", i);
+      request.upload = store_.NewUpload();
+      ASSERT_TRUE(request.upload->Append(bytes).ok());
+      request.cancel = std::make_shared<std::atomic<bool>>(is_cancelled);
+      store_.Load(std::move(request),
+                  [&, is_cancelled](const absl::StatusOr<ModuleStore::Loaded>& loaded) {
+                    failed.fetch_add(loaded.ok() || is_cancelled ? 0 : 1);
+                    all.DecrementCount();
+                  });
+    }
+    all.Wait();
+    ASSERT_EQ(failed.load(), 0) << round;
+  }
+}
+
 }  // namespace
 }  // namespace wasmd::daemon

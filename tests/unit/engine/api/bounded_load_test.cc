@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/api/engine.h"
+#include "engine/binary/decode_module.h"
 #include "engine/wasm/limits.h"
 #include "tests/support/hostile_modules.h"
 
@@ -23,6 +25,10 @@ namespace {
 // What is allocated by operator new now, and at most since ResetPeak.
 std::atomic<int64_t> g_live_bytes = 0;
 std::atomic<int64_t> g_peak_bytes = 0;
+
+// Set by an allocation of at least so many bytes.
+std::atomic<bool>* g_set_by_large = nullptr;
+constexpr size_t kLargeBytes = size_t{1} << 20;
 
 void Note(void* memory) {
   const int64_t live = g_live_bytes += static_cast<int64_t>(malloc_usable_size(memory));
@@ -39,6 +45,9 @@ void* operator new(size_t size) {
     std::abort();
   }
   Note(memory);
+  if (size >= kLargeBytes && g_set_by_large != nullptr) {
+    *g_set_by_large = true;
+  }
   return memory;
 }
 void operator delete(void* memory) noexcept {
@@ -161,6 +170,23 @@ TEST(LoadCancelTest, AnEagerCompilationEndsBetweenFunctions) {
       (*module)->CompileAll({.threads = 1, .cancel = &cancel, .progress = nullptr});
   EXPECT_TRUE(done.ok()) << done;
   EXPECT_EQ((*module)->stats().functions_compiled, stats.functions);
+}
+
+// The flag is set in the middle of the module's only section, when room is made for its items.
+TEST(LoadCancelTest, DecodingEndsWithinASection) {
+  Bytes wasm = {0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 0xe3, 0xa7, 0x12, 0xa0, 0x8d, 0x06};
+  constexpr size_t kTypes = 100'000;
+  for (size_t i = 0; i < kTypes; ++i) {
+    wasm.insert(wasm.end(), {0x60, 0, 0});
+  }
+  const auto bytes = std::as_bytes(std::span(wasm));
+  ASSERT_TRUE(DecodeModule(bytes).ok()) << DecodeModule(bytes).status();
+  std::atomic<bool> cancel = false;
+  g_set_by_large = &cancel;
+  const absl::Status status = DecodeModule(bytes, {}, &cancel).status();
+  g_set_by_large = nullptr;
+  EXPECT_TRUE(cancel);
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
 }
 
 }  // namespace
