@@ -21,6 +21,7 @@ using testing::ElementsAre;
 constexpr uint8_t kI32 = 0x7f;
 constexpr uint8_t kI64 = 0x7e;
 constexpr uint8_t kF64 = 0x7c;
+constexpr uint8_t kV128 = 0x7b;
 constexpr uint8_t kExn = 0x69;
 constexpr uint8_t kVoid = 0x40;
 
@@ -734,6 +735,82 @@ TEST_P(ExceptionTest, TheHostsLastExnrefsStay) {
     }
   }
   EXPECT_GT(gone, 0u);
+}
+
+// Vectors in what is thrown, and in a local that the handler reads; 0xfd 0x71 is i8x16.sub, 0xfd
+// 0x51 v128.xor. Tail calls on the way carry them too.
+TEST_P(ExceptionTest, VectorsAreThrownAndLiveIntoTheHandler) {
+  const Bytes kXor = {0xfd, 0x51};
+  const Bytes kMinus = {0xfd, 0x71};
+  constexpr uint8_t kThrown = 1;  // Type of the function that is there for its results.
+  TestInstance instance = Make({
+      .tags = {{kV128, kI32, kV128}},
+      .funcs =
+          {{"", {}, {kV128, kI32, kV128}, {kUnreachable}},
+           {"", {kV128, kV128}, {}, Concat({Get(0), I32Const(42), Get(1), Throw(0)})},
+           {"", {kV128, kV128}, {}, Concat({Get(1), Get(0), {0x12, 0x01}})},  // return_call
+           {"run",
+            {kV128, kV128},
+            {kV128, kI32},
+            // 2: what lives into the handler, set within the try_table; 3 and 4: what was thrown.
+            Concat({Block(kThrown, Concat({TryTable(kVoid, {Catch(0, 0)},
+                                                    Concat({Get(0), Get(1), kXor, Set(2), Get(0),
+                                                            Get(1), Call(2)})),
+                                           {kUnreachable}})),
+                    Set(3), Set(5), Set(4), Get(4), Get(3), kMinus, Get(2), kXor, Get(5)}),
+            {{1, kV128}, {1, kV128}, {1, kV128}, {1, kI32}}}},
+  });
+  const V128 a{0x0102'0304'0506'0708, 0x1112'1314'1516'1718};
+  const V128 b{0x2122'2324'2526'2728, 0x3132'3334'3536'3738};
+  // Swapped on the way: b - a, with no borrow in any byte; then xor (a ^ b).
+  const V128 expected{(b.lo - a.lo) ^ (a.lo ^ b.lo), (b.hi - a.hi) ^ (a.hi ^ b.hi)};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(instance.Invoke("run", {Value::Vector(a), Value::Vector(b)}),
+                Returns({Value::Vector(expected), Value::I32(42)}));
+  }
+}
+
+// As an outcome too: a vector in an exception that nobody catches.
+TEST_P(ExceptionTest, AnUncaughtVectorIsInTheOutcome) {
+  TestInstance instance =
+      Make({.tags = {{kI32, kV128}},
+            .funcs = {{"run", {kV128}, {}, Concat({I32Const(7), Get(0), Throw(0)})}}});
+  const Value vector = Value::Vector({0x1234, 0x5678});
+  const Invoked invoked = instance.Invoke("run", {vector});
+  const Exception* const exception = ExceptionOf(invoked);
+  ASSERT_NE(exception, nullptr);
+  EXPECT_THAT(exception->values, ElementsAre(Value::I32(7), vector));
+}
+
+// A host function with C++ types throws; wasm catches it, or the caller of wasm gets it.
+TEST_P(ExceptionTest, TypedHostFunctionsThrow) {
+  std::unique_ptr<TestInstance> instance;
+  TestInstanceOptions options;
+  options.link = [&](Linker& linker, Store&) {
+    linker.DefineTyped("host", "0", [&](HostContext& context, int32_t n) -> HostResultOr<int32_t> {
+      if (n % 2 == 0) {
+        return n / 2;
+      }
+      return context.Throw(*instance->instance().Tag("tag0"), std::vector{Value::I32(n + 100)});
+    });
+  };
+  instance = std::make_unique<TestInstance>(
+      Load({.tags = {{kI32}},
+            .funcs = {{"bare", {kI32}, {kI32}, Concat({Get(0), Call(0)})},
+                      {"caught",
+                       {kI32},
+                       {kI32},
+                       Block(kI32, TryTable(kI32, {Catch(0, 0)}, Concat({Get(0), Call(0)})))}},
+            .imports = {{{kI32}, {kI32}}}},
+           GetParam()),
+      options);
+  EXPECT_THAT(instance->Invoke("bare", {Value::I32(8)}), Returns({Value::I32(4)}));
+  EXPECT_THAT(instance->Invoke("caught", {Value::I32(8)}), Returns({Value::I32(4)}));
+  EXPECT_THAT(instance->Invoke("caught", {Value::I32(9)}), Returns({Value::I32(109)}));
+  const Invoked invoked = instance->Invoke("bare", {Value::I32(9)});
+  const Exception* const exception = ExceptionOf(invoked);
+  ASSERT_NE(exception, nullptr);
+  EXPECT_THAT(exception->values, ElementsAre(Value::I32(109)));
 }
 
 }  // namespace
