@@ -43,10 +43,14 @@ Json ToJson(const client::ExternType& type) {
   if (const auto* table = std::get_if<client::TableType>(&type)) {
     return {{"kind", "table"},
             {"element", client::ToString(table->element)},
-            {"limits", LimitsToJson(table->limits)}};
+            {"limits", LimitsToJson(table->limits)},
+            {"address", client::ToString(table->address)}};
   }
   if (const auto* memory = std::get_if<client::MemoryType>(&type)) {
-    return {{"kind", "memory"}, {"limits", LimitsToJson(memory->limits)}};
+    return {{"kind", "memory"},
+            {"limits", LimitsToJson(memory->limits)},
+            {"address", client::ToString(memory->address)},
+            {"page_size", memory->page_size}};
   }
   if (const auto* tag = std::get_if<client::TagType>(&type)) {
     return {{"kind", "tag"}, {"params", TypesToJson(tag->params)}};

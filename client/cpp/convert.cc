@@ -44,6 +44,11 @@ ValType FromProto(v1::ValType type) {
   }
 }
 
+// Older daemons do not tell.
+ValType AddressFromProto(v1::ValType address) {
+  return address == v1::VAL_TYPE_UNSPECIFIED ? ValType::kI32 : FromProto(address);
+}
+
 Limits FromProto(const v1::Limits& proto) {
   Limits limits{.min = proto.min(), .max = std::nullopt};
   if (proto.has_max()) {
@@ -56,9 +61,13 @@ ExternType FromProto(const v1::ExternType& proto) {
   switch (proto.kind_case()) {
     case v1::ExternType::kTable:
       return TableType{.element = FromProto(proto.table().element()),
-                       .limits = FromProto(proto.table().limits())};
+                       .limits = FromProto(proto.table().limits()),
+                       .address = AddressFromProto(proto.table().address())};
     case v1::ExternType::kMemory:
-      return MemoryType{.limits = FromProto(proto.memory().limits())};
+      return MemoryType{.limits = FromProto(proto.memory().limits()),
+                        .address = AddressFromProto(proto.memory().address()),
+                        .page_size = proto.memory().page_size() == 0 ? MemoryType{}.page_size
+                                                                     : proto.memory().page_size()};
     case v1::ExternType::kGlobal:
       return GlobalType{.type = FromProto(proto.global().type()),
                         .is_mutable = proto.global().mutable_()};

@@ -199,6 +199,11 @@ absl::StatusOr<V128> ParseV128(std::string_view text) {
   return result;
 }
 
+// As in the text format: nothing for i32.
+std::string_view AddressPrefix(ValType address) {
+  return address == ValType::kI64 ? "i64 " : "";
+}
+
 std::string LimitsToString(const Limits& limits, std::string_view unit) {
   return limits.max.has_value() ? Cat(limits.min, " .. ", *limits.max, unit)
                                 : Cat(limits.min, " ..", unit);
@@ -266,10 +271,16 @@ std::string ToString(const ExternType& type) {
       Overloaded{
           [](const FuncType& func) { return Cat("func ", ToString(func)); },
           [](const TableType& table) {
-            return Cat("table ", LimitsToString(table.limits, " "), ToString(table.element));
+            return Cat("table ", AddressPrefix(table.address), LimitsToString(table.limits, " "),
+                       ToString(table.element));
           },
           [](const MemoryType& memory) {
-            return Cat("memory ", LimitsToString(memory.limits, " pages"));
+            const std::string pages = Cat("memory ", AddressPrefix(memory.address),
+                                          LimitsToString(memory.limits, " pages"));
+            if (memory.page_size == MemoryType{}.page_size) {
+              return pages;
+            }
+            return Cat(pages, " of ", memory.page_size, memory.page_size == 1 ? " byte" : " bytes");
           },
           [](const GlobalType& global) {
             return Cat("global ", global.is_mutable ? "mutable " : "", ToString(global.type));

@@ -60,9 +60,12 @@ struct Limits {
 struct TableType {
   ValType element = ValType::kFuncRef;
   Limits limits;
+  ValType address = ValType::kI32;  // Of indices: kI32 or kI64.
 };
 struct MemoryType {
-  Limits limits;  // In wasm pages.
+  Limits limits;                    // In pages.
+  ValType address = ValType::kI32;  // Of addresses: kI32 or kI64.
+  uint64_t page_size = 65'536;      // In bytes.
 };
 struct GlobalType {
   ValType type = ValType::kI32;
@@ -77,7 +80,7 @@ using ExternType = std::variant<FuncType, TableType, MemoryType, GlobalType, Tag
 ValType TypeOf(const Value& value);
 
 // Text as in the wasm text format: "i32"; "(i32, i64) -> f64"; "func (i32) -> ()", "memory 1 .. 16
-// pages", "global mutable i32".
+// pages", "memory i64 1 .. pages of 1 byte", "global mutable i32".
 std::string_view ToString(ValType type);
 std::string ToString(const FuncType& type);
 std::string ToString(const ExternType& type);

@@ -220,11 +220,16 @@ void ToWire(const engine::ExternType& type, v1::ExternType& out) {
       const auto& table = std::get<engine::TableType>(type);
       out.mutable_table()->set_element(ToWire(table.element));
       ToWire(table.limits, *out.mutable_table()->mutable_limits());
+      out.mutable_table()->set_address(ToWire(engine::ValTypeOf(table.address)));
       return;
     }
-    case engine::ExternKind::kMemory:
-      ToWire(std::get<engine::MemoryType>(type).limits, *out.mutable_memory()->mutable_limits());
+    case engine::ExternKind::kMemory: {
+      const auto& memory = std::get<engine::MemoryType>(type);
+      ToWire(memory.limits, *out.mutable_memory()->mutable_limits());
+      out.mutable_memory()->set_address(ToWire(engine::ValTypeOf(memory.address)));
+      out.mutable_memory()->set_page_size(uint64_t{1} << memory.page_shift);
       return;
+    }
     case engine::ExternKind::kGlobal:
       ToWire(std::get<engine::GlobalType>(type), *out.mutable_global());
       return;

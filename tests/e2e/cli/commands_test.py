@@ -122,7 +122,7 @@ class Modules(E2eTest):
         about = json.loads(self.ctl("module inspect", module, "-o", "json").stdout)
         exports = {entry["name"]: entry["type"] for entry in about["exports"]}
         self.assertEqual(exports["swap"], {"kind": "func", "params": ["i32", "f64"], "results": ["f64", "i32"]})
-        self.assertEqual(exports["memory"], {"kind": "memory", "limits": {"min": 1, "max": 2}})
+        self.assertEqual(exports["memory"], {"kind": "memory", "limits": {"min": 1, "max": 2}, "address": "i32", "page_size": 65536})
 
         removed = self.ctl("module rm", digest)
         self.assertEqual((removed.code, removed.stderr), (DONE, ""))
@@ -131,6 +131,18 @@ class Modules(E2eTest):
         self.assert_refused(self.ctl("module rm", digest), digest)
         self.assert_refused(self.ctl("module inspect", digest), digest)
         self.assert_refused(self.ctl("module rm", module), "not a digest")
+
+    def test_vectors_and_wide_addresses(self) -> None:
+        module = assemble("""(module (memory (export "m") i64 1 4)
+            (func (export "swap") (param v128 i32) (result i32 v128) local.get 1 local.get 0))""", self.folder / "wide.wasm")
+        text = self.ctl("module inspect", module).stdout.decode()
+        self.assertIn("memory i64 1 .. 4 pages", text)
+        about = json.loads(self.ctl("module inspect", module, "-o", "json").stdout)
+        exports = {entry["name"]: entry["type"] for entry in about["exports"]}
+        self.assertEqual(exports["m"], {"kind": "memory", "limits": {"min": 1, "max": 4}, "address": "i64", "page_size": 65536})
+        called = self.ctl("call", module, "swap", "i32x4 1 2 3 0xffffffff", 7)
+        self.assertEqual(called.stdout.decode().splitlines(), ["7", "i32x4 0x00000001 0x00000002 0x00000003 0xffffffff"])
+        self.assert_refused(self.ctl("call", module, "swap", "5", 7), "argument 1", "not a v128", "i32x4 1 2 3 4")
 
     def test_several_at_once(self) -> None:
         other = assemble("(module)", self.folder / "other.wasm")

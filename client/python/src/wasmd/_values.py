@@ -156,15 +156,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class TableType:
+    """Indices are i32 or i64: `address`."""
+
     element: ValType
     limits: Limits
+    address: ValType = ValType.I32
 
 
 @dataclass(frozen=True)
 class MemoryType:
-    """Limits in wasm pages."""
+    """Limits in pages of `page_size` bytes; addresses are i32 or i64."""
 
     limits: Limits
+    address: ValType = ValType.I32
+    page_size: int = 65536
 
 
 @dataclass(frozen=True)
@@ -187,12 +192,18 @@ def _limits(proto: value_pb2.Limits) -> Limits:
     return Limits(proto.min, proto.max if proto.HasField("max") else None)
 
 
+def _address(proto: int) -> ValType:
+    """Older daemons do not tell."""
+    return ValType(proto) if proto else ValType.I32
+
+
 def extern_type(proto: value_pb2.ExternType) -> ExternType:
     kind = proto.WhichOneof("kind")
     if kind == "table":
-        return TableType(ValType(proto.table.element), _limits(proto.table.limits))
+        return TableType(ValType(proto.table.element), _limits(proto.table.limits), _address(proto.table.address))
     if kind == "memory":
-        return MemoryType(_limits(proto.memory.limits))
+        memory = proto.memory
+        return MemoryType(_limits(memory.limits), _address(memory.address), memory.page_size or 65536)
     if kind == "global":
         # A keyword of Python.
         entry: value_pb2.GlobalType = getattr(proto, "global")

@@ -108,6 +108,11 @@ TEST(ValueTest, TypesHaveTheTextFormatsWords) {
   EXPECT_EQ(ToString(FuncType{{}, {ValType::kI32, ValType::kI32}}), "() -> (i32, i32)");
   EXPECT_EQ(ToString(ExternType(MemoryType{{1, 16}})), "memory 1 .. 16 pages");
   EXPECT_EQ(ToString(ExternType(MemoryType{{1, std::nullopt}})), "memory 1 .. pages");
+  EXPECT_EQ(ToString(ExternType(MemoryType{{1, 2}, ValType::kI64})), "memory i64 1 .. 2 pages");
+  EXPECT_EQ(ToString(ExternType(MemoryType{{9, 10}, ValType::kI32, 1})),
+            "memory 9 .. 10 pages of 1 byte");
+  EXPECT_EQ(ToString(ExternType(TableType{ValType::kFuncRef, {2, 3}, ValType::kI64})),
+            "table i64 2 .. 3 funcref");
   EXPECT_EQ(ToString(ExternType(TableType{ValType::kFuncRef, {2, std::nullopt}})),
             "table 2 .. funcref");
   EXPECT_EQ(ToString(ExternType(GlobalType{ValType::kI32, true})), "global mutable i32");
