@@ -273,7 +273,7 @@ TEST_F(ModuleStoreTest, CancelledLoadsLeaveNothing) {
 // Whoever waits for another's load of the same bytes tries again when that one is given up.
 TEST_F(ModuleStoreTest, CancellingDoesNotHitOthers) {
   constexpr int kUploads = 8;
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 400; ++round) {
     const std::vector<std::byte> bytes = Filled(round, 1000);
     absl::BlockingCounter all(kUploads);
     std::atomic<int> failed{0};
