@@ -161,12 +161,12 @@ HostDefinition HostBinding::Define(FuncType type, HostCallback callback) {
   return definition;
 }
 
-HostBinding::HostBinding(Store& store, Instance* instance, const HostDefinition& definition)
+HostBinding::HostBinding(Store& owner, Instance* instance, const HostDefinition& definition)
     : HostTarget{.dispatch = definition.dispatch,
-                 .store = &store.impl().context,
+                 .store = &owner.impl().context,
                  .callable = definition.callable.get(),
-                 .context = {store, instance}},
-      type_(store.impl().env->types().Acquire(definition.type)),
+                 .context = {owner, instance}},
+      type_(owner.impl().env->types().Acquire(definition.type)),
       callable_(definition.callable) {
   ref_.code.store(definition.code, std::memory_order_relaxed);
   ref_.context = static_cast<HostTarget*>(this);

@@ -26,7 +26,7 @@ struct HostCallFrame {
 // Never moves. Lives as long as its store.
 class HostBinding : private HostTarget {
  public:
-  HostBinding(Store& store, Instance* instance, const HostDefinition& definition);
+  HostBinding(Store& owner, Instance* instance, const HostDefinition& definition);
   HostBinding(const HostBinding&) = delete;
   HostBinding& operator=(const HostBinding&) = delete;
   ~HostBinding();

@@ -8,7 +8,7 @@
 namespace wasmd::engine {
 
 RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-                       CompilerFactory compilers, const CompilerOptions& options,
+                       CompilerFactory factory, const CompilerOptions& options,
                        CallStubCompiler call_stubs)
     : arena_(arena),
       quota_(code_bytes),
@@ -16,7 +16,7 @@ RuntimeEnv::RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Wa
       types_(call_stub_code_, call_stubs),
       memory_slots_(options.bounds_checks),
       watchdog_(std::move(watchdog)),
-      compilers_(compilers),
+      compilers_(factory),
       compiler_options_(options) {}
 
 absl::StatusOr<std::shared_ptr<RuntimeEnv>> RuntimeEnv::Create(uint64_t code_bytes,

@@ -45,8 +45,7 @@ class RuntimeEnv {
 
  private:
   RuntimeEnv(CodeArena& arena, uint64_t code_bytes, std::shared_ptr<Watchdog> watchdog,
-             CompilerFactory compilers, const CompilerOptions& options,
-             CallStubCompiler call_stubs);
+             CompilerFactory factory, const CompilerOptions& options, CallStubCompiler call_stubs);
   CodeArena& arena_;
   CodeQuota quota_;
   CallStubCode call_stub_code_;

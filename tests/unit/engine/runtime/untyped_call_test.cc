@@ -105,7 +105,7 @@ TEST_P(UntypedCallTest, EveryTypeInRegistersAndOverflowCells) {
   std::mt19937 random(7);
   for (int i = 0; i < 40; ++i) {
     std::vector<ValType>& mixed = signatures.emplace_back();
-    for (uint32_t left = random() % 41; left > 0; --left) {
+    for (auto left = random() % 41; left > 0; --left) {
       mixed.push_back(kTypes[random() % std::size(kTypes)]);
     }
   }
