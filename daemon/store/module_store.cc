@@ -73,8 +73,11 @@ std::unique_ptr<Upload> ModuleStore::NewUpload() {
 void ModuleStore::Load(LoadRequest request, LoadDone done) {
   // std::function wants copyable tasks.
   const auto shared = std::make_shared<LoadRequest>(std::move(request));
-  const absl::Status submitted =
-      pool_.Submit([this, shared, done] { LoadNow(std::move(*shared), done); });
+  Submit([this, shared, done] { LoadNow(std::move(*shared), done); }, done);
+}
+
+void ModuleStore::Submit(std::function<void()> task, const LoadDone& done) {
+  const absl::Status submitted = pool_.Submit(std::move(task));
   if (!submitted.ok()) {
     done(submitted);
   }
@@ -117,18 +120,17 @@ void ModuleStore::LoadDigested(LoadRequest request, const std::string& digest,
             loaded = found_now->second.module;
           }
         }
+        const bool is_given_up = status.ok() || status.code() == absl::StatusCode::kCancelled;
+        if (loaded == nullptr && is_given_up) {
+          Submit([this, digest, shared, done] { LoadDigested(std::move(*shared), digest, done); },
+                 done);
+          return;
+        }
+        shared->upload = nullptr;  // Its share of the budget is free before the client hears.
         if (loaded != nullptr) {
-          shared->upload = nullptr;
           done(Insert(std::move(loaded), *shared, true));
-        } else if (!status.ok() && status.code() != absl::StatusCode::kCancelled) {
-          shared->upload = nullptr;
-          done(status);
         } else {
-          const absl::Status submitted = pool_.Submit(
-              [this, digest, shared, done] { LoadDigested(std::move(*shared), digest, done); });
-          if (!submitted.ok()) {
-            done(submitted);
-          }
+          done(status);
         }
       });
       return;

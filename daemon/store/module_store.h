@@ -113,6 +113,8 @@ class ModuleStore {
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
+  // To the pool; where it has no place, `done` hears so.
+  void Submit(std::function<void()> task, const LoadDone& done);
   void LoadNow(LoadRequest request, const LoadDone& done);
   void LoadDigested(LoadRequest request, const std::string& digest, const LoadDone& done);
   absl::StatusOr<std::shared_ptr<const StoredModule>> Compile(LoadRequest& request,

@@ -228,8 +228,9 @@ absl::StatusOr<Module> ModuleDecoder::Decode() {
   DecodeHeader(reader);
   int last_rank = 0;
   while (ok() && !reader.at_end()) {
-    if (is_cancelled_ || IsCancelled()) {
-      return absl::CancelledError("loading was cancelled");
+    is_cancelled_ = is_cancelled_ || IsCancelled();
+    if (is_cancelled_) {
+      break;
     }
     const uint32_t at = reader.offset();
     const uint8_t id = reader.U8();
@@ -262,7 +263,9 @@ absl::StatusOr<Module> ModuleDecoder::Decode() {
   if (!ok()) {
     return error_.ToStatus();
   }
-  DecodeNames();
+  if (!is_cancelled_) {
+    DecodeNames();
+  }
   if (is_cancelled_) {
     return absl::CancelledError("loading was cancelled");
   }

@@ -16,25 +16,18 @@ Engines take turns, round by round, pinned to one CPU; a figure is the median of
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import tempfile
 
 from _bench import (
-    build_dir, cache_dir, code_section_bytes, die, fetch, finish, geometric_mean, node_binary, parse, table,
-    wasmtime_binary, ROOT,
+    build_dir, cache_dir, code_section_bytes, cpu_ns, die, fetch, finish, geometric_mean, node_binary, parse, pinned, table,
+    wasmtime_binary, EMPTY, ROOT,
 )  # fmt: skip
 
 MODULES = ["sqlite", "quickjs", "cpython", "ripgrep", "go_hello", "gofumpt"]
 LIFTOFF = ["--liftoff", "--no-wasm-tier-up", "--no-wasm-lazy-compilation", "--wasm-num-compilation-tasks=0"]
-EMPTY = b"\0asm\x01\0\0\0"
-
-
-def pinned(argv: list[str]) -> list[str]:
-    return ["taskset", "-c", str(sorted(os.sched_getaffinity(0))[-1]), *argv]
 
 
 def output(argv: list[str]) -> dict:
@@ -42,15 +35,6 @@ def output(argv: list[str]) -> dict:
     if done.returncode != 0:
         die(f"{' '.join(argv)}: {done.stderr[-500:]}")
     return json.loads(done.stdout)
-
-
-def cpu_ns(argv: list[str]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(pinned(argv), capture_output=True, timeout=500, check=False)
-    if done.returncode != 0:
-        die(f"{' '.join(argv)}: {done.stderr[-500:]!r}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e9
 
 
 def main() -> None:

@@ -11,28 +11,14 @@ module; they take turns, round by round, pinned to one CPU, and a figure is the 
 
 from __future__ import annotations
 
-import os
 import pathlib
-import resource
 import statistics
-import subprocess
 import tempfile
 
-from _bench import build_dir, cache_dir, die, fetch, finish, geometric_mean, parse, table
+from _bench import build_dir, cache_dir, cpu_ns, die, fetch, finish, geometric_mean, parse, table, EMPTY
 
 MODULES = ["sqlite", "quickjs", "cpython", "ripgrep", "go_hello", "gofumpt", "yosys"]
-EMPTY = b"\0asm\x01\0\0\0"
-
-
-def cpu_ns(argv: list[str]) -> float:
-    command = ["taskset", "-c", str(sorted(os.sched_getaffinity(0))[-1]), *argv]
-    environment = {**os.environ, "RAYON_NUM_THREADS": "1"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, timeout=500, check=False, env=environment)
-    if done.returncode != 0:
-        die(f"{' '.join(argv)}: {done.stderr[-500:]!r}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e9
+ONE_THREAD = {"RAYON_NUM_THREADS": "1"}
 
 
 def main() -> None:
@@ -53,14 +39,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wasmd-bench-") as scratch:
         empty = pathlib.Path(scratch) / "empty.wasm"
         empty.write_bytes(EMPTY)
-        base = {engine: statistics.median(cpu_ns([*command, str(empty)]) for _ in range(9)) for engine, command in commands.items()}
+        base = {engine: statistics.median(cpu_ns([*command, str(empty)], ONE_THREAD) for _ in range(9)) for engine, command in commands.items()}
         for name in names:
             path = cache_dir() / "programs" / f"{name}.wasm"
             megabytes = path.stat().st_size / 1e6
             samples: dict[str, list[float]] = {engine: [] for engine in commands}
             for _ in range(options.repetitions):
                 for engine, command in commands.items():
-                    samples[engine].append(cpu_ns([*command, str(path)]) - base[engine])
+                    samples[engine].append(cpu_ns([*command, str(path)], ONE_THREAD) - base[engine])
             row: list[object] = [name, megabytes]
             for engine, values in samples.items():
                 rate = megabytes / (statistics.median(values) / 1e9)

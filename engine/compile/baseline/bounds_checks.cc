@@ -14,8 +14,6 @@
 namespace wasmd::engine::baseline {
 namespace {
 
-constexpr uint64_t kMaxDisplacement = INT32_MAX;
-
 // Instructions of a loop that are looked at for what may be checked before it.
 constexpr int kMaxHoistDistance = 24;
 // Of all open blocks together.
@@ -234,14 +232,11 @@ void FunctionCompiler::HoistChecks(const Control& loop) {
         at = AfterLeb(at);
         break;
       case Prefix::kLoad: {
-        const MemArg memarg = MemArgAt(at, row.access_bytes);
-        at = AfterMemArg(at);
+        const MemArg memarg = ReadMemArg(at, row.access_bytes);
         // Another's trap must not come first: the search ends at a load that stays where it is.
         if (local >= local_count_ || memarg.memory_index >= module_.memories.size() ||
             HasGuard(memarg.memory_index) ||
-            module_.memories[memarg.memory_index].type.address !=
-                (locals_[local].kind == Kind::kI64 ? AddressType::kI64 : AddressType::kI32) ||
-            IsFloat(locals_[local].kind) ||
+            locals_[local].kind != MemoryAddressKind(memarg.memory_index) ||
             memarg.offset > kMaxDisplacement - memarg.access_bytes ||
             analysis_.IsAssignedIn(loop.block, local)) {
           return;

@@ -6,10 +6,6 @@
 namespace wasmd::engine::baseline {
 namespace {
 
-// Displacements reach 2^31 − 1. The reservation of a memory with a guard reaches 2^33 bytes and the
-// widest access beyond its base.
-constexpr uint64_t kMaxDisplacement = INT32_MAX;
-
 // Opcodes of loads that extend.
 constexpr uint32_t kMovzx8 = 0x0fb6;
 constexpr uint32_t kMovzx16 = 0x0fb7;
@@ -223,15 +219,16 @@ uint32_t FunctionCompiler::AfterMemArg(uint32_t offset) const {
   return has_index ? AfterLeb(offset) : offset;
 }
 
-MemArg FunctionCompiler::MemArgAt(uint32_t offset, uint32_t access_bytes) const {
+MemArg FunctionCompiler::ReadMemArg(uint32_t& at, uint32_t access_bytes) const {
   MemArg memarg{.access_bytes = access_bytes};
-  const bool has_index = (ByteAt(offset) & kHasMemoryIndex) != 0;
-  offset = AfterLeb(offset);
+  const bool has_index = (ByteAt(at) & kHasMemoryIndex) != 0;
+  at = AfterLeb(at);
   if (has_index) {
-    memarg.memory_index = static_cast<uint32_t>(LebAt(offset));
-    offset = AfterLeb(offset);
+    memarg.memory_index = static_cast<uint32_t>(LebAt(at));
+    at = AfterLeb(at);
   }
-  memarg.offset = LebAt(offset);
+  memarg.offset = LebAt(at);
+  at = AfterLeb(at);
   return memarg;
 }
 

@@ -377,8 +377,6 @@ bool FunctionCompiler::ShuffleTwo(Reg a, Reg b, Reg dst, const uint8_t* lanes) {
 
 // --- Memory.
 
-namespace {}  // namespace
-
 void FunctionCompiler::LoadVector(Opcode op, const MemArg& memarg) {
   const uint32_t next = AfterMemArg(AfterVector());
   Value index = Pop();

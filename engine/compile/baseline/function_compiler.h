@@ -465,7 +465,8 @@ class FunctionCompiler : public NullSink {
   void HoistChecks(const Control& loop);
   // Past the memarg at `offset`.
   uint32_t AfterMemArg(uint32_t offset) const;
-  MemArg MemArgAt(uint32_t offset, uint32_t access_bytes) const;
+  // The memarg at `at`, which moves past it.
+  MemArg ReadMemArg(uint32_t& at, uint32_t access_bytes) const;
   // The load is left to the next instruction, as its second operand.
   void PushPendingLoad(Kind kind, const Mem& mem, uint32_t memory_index);
   void EmitLoad(Opcode op, Reg dst, const Mem& mem);

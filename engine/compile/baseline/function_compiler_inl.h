@@ -9,6 +9,10 @@
 
 namespace wasmd::engine::baseline {
 
+// Displacements reach 2^31 − 1. The reservation of a memory with a guard reaches 2^33 bytes and the
+// widest access beyond its base.
+inline constexpr uint64_t kMaxDisplacement = INT32_MAX;
+
 inline void FunctionCompiler::AssignReg(uint32_t local, Reg reg, bool is_dirty) {
   WASMD_DCHECK((free_ & Bit(reg)) != 0 && locals_[local].reg == kNoReg);
   free_ &= ~Bit(reg);
