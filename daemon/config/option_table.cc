@@ -23,6 +23,7 @@ constexpr std::string_view kListening = "Listening";
 constexpr std::string_view kRunning = "Running";
 constexpr std::string_view kModules = "Modules";
 constexpr std::string_view kSessions = "Sessions and connections";
+constexpr std::string_view kChannels = "Channels";
 constexpr std::string_view kLogging = "Logging";
 
 struct CountBounds {
@@ -155,6 +156,14 @@ void AddRunning(std::vector<OptionRow>& rows) {
       Count(Row(kRunning, "max-workers", "N",
                 "Threads that run calls while --workers of them are held by calls that take long"),
             &Options::max_workers, {1, 4096}));
+  rows.push_back(
+      OneOf<bool>(Row(kRunning, "pin", "", "Whether each worker stays on a CPU of its own"),
+                  &Options::pin, {{"off", false}, {"on", true}}));
+  rows.push_back(Time(Row(kRunning, "max-spin", "TIME",
+                          "How long an idle worker looks for the next call before it sleeps; it "
+                          "does for less where that has not paid off, and never on a CPU that it "
+                          "shares with its client. 0s: never"),
+                      &Options::max_spin, absl::ZeroDuration(), absl::Milliseconds(10)));
   rows.push_back(Count(Row(kRunning, "max-queued-calls", "N", "Calls that may wait for a worker"),
                        &Options::max_queued_calls, {1, 1'000'000}));
   rows.push_back(Count(Row(kRunning, "max-runs", "N", "Programs that may run at one time"),
@@ -215,6 +224,28 @@ void AddSessions(std::vector<OptionRow>& rows) {
                       &Options::session_idle_timeout, absl::Seconds(1), absl::Hours(24 * 365)));
 }
 
+void AddChannels(std::vector<OptionRow>& rows) {
+  rows.push_back(Count(Row(kChannels, "max-channels", "N", "Shared-memory channels at one time"),
+                       &Options::max_channels, {1, 1'000'000}));
+  rows.push_back(Count(Row(kChannels, "max-session-channels", "N", "Channels of one session"),
+                       &Options::max_channels_per_session, {1, 100'000}));
+  rows.push_back(Count(Row(kChannels, "max-user-channels", "N", "Channels of one user's sessions"),
+                       &Options::max_channels_per_user, {1, 1'000'000}));
+  rows.push_back(
+      Count(Row(kChannels, "max-channel-functions", "N", "Functions that are bound to one channel"),
+            &Options::max_channel_funcs, {1, 65'536}));
+  rows.push_back(Size(Row(kChannels, "max-channel-arena", "SIZE",
+                          "Shared memory for arguments and results of one channel"),
+                      &Options::max_channel_arena_bytes, {64 * 1024, 1024 * kMiB}));
+  rows.push_back(Size(Row(kChannels, "max-user-channel-memory", "SIZE",
+                          "Shared memory of all channels of one user"),
+                      &Options::max_channel_bytes_per_user, {kMiB, 1024 * 1024 * kMiB}));
+  rows.push_back(Count(Row(kChannels, "ready-channels", "N",
+                           "Channels of the default size whose memory is kept ready for the next "
+                           "that attach"),
+                       &Options::ready_channels, {0, 1024}));
+}
+
 void AddLogging(std::vector<OptionRow>& rows) {
   rows.push_back(OneOf<LogLevel>(Row(kLogging, "log-level", "", "What is logged, to stderr"),
                                  &Options::log_level,
@@ -237,6 +268,7 @@ std::vector<OptionRow> OptionTable() {
   AddRunning(rows);
   AddModules(rows);
   AddSessions(rows);
+  AddChannels(rows);
   AddLogging(rows);
   return rows;
 }

@@ -44,6 +44,10 @@ struct Options {
   // that take long.
   uint32_t workers = 0;
   uint32_t max_workers = 256;
+  // Each worker stays on a CPU of its own.
+  bool pin = false;
+  // How long an idle worker looks for more before it sleeps; less where that has not paid off.
+  absl::Duration max_spin = absl::Microseconds(50);
   uint32_t max_queued_calls = 4096;
   // Programs at one time, of all clients. Each has a thread.
   uint32_t max_runs = 64;
@@ -66,6 +70,17 @@ struct Options {
   uint32_t max_calls_per_session = 128;
   uint32_t max_runs_per_session = 64;
   absl::Duration session_idle_timeout = absl::Minutes(10);
+
+  // Shared-memory channels.
+  uint32_t max_channels = 1024;
+  uint32_t max_channels_per_session = 64;
+  uint32_t max_channels_per_user = 256;
+  uint32_t max_channel_funcs = 1024;
+  uint64_t max_channel_arena_bytes = 64 * kMiB;
+  // All segments of one user's channels.
+  uint64_t max_channel_bytes_per_user = 256 * kMiB;
+  // Segments of the default size that lie ready, pages and all.
+  uint32_t ready_channels = 4;
 
   absl::Duration drain_timeout = absl::Seconds(10);
   std::vector<NamedRoot> roots;

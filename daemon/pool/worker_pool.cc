@@ -1,229 +1,770 @@
+// How the parts move. A Worker is a thread; a Lane is a set of rings with what it takes to wait for
+// them. worker.lane and lane.sources change under the pool's lock. The worker that serves a lane
+// has a copy of the list, which it renews when the lane's version says so. It touches lane and
+// sources without a lock while it has the lane; it can lose it only inside of a visit, while a
+// claim holds it there (visit.h), and finds out right behind the visit.
 #include "daemon/pool/worker_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <iterator>
-#include <list>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "daemon/config/text.h"
+#include "daemon/observe/log.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/pthread_start.h"
+#include "daemon/pool/ring_source.h"
+#include "daemon/pool/visit.h"
 #include "engine/base/check.h"
+#include "engine/base/mutex.h"
+#include "engine/base/unique_fd.h"
+#include "proto/ring/layout.h"
+#include "proto/ring/ring.h"
+#include "proto/ring/wait.h"
 
 namespace wasmd::daemon {
+
+using engine::MutexLock;
+using engine::UniqueFd;
+
+// What one worker serves at a time.
+class Lane {
+ public:
+  explicit Lane(uint32_t number) : index(number) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;  // Edges: an eventfd need not be read.
+    event.data.ptr = nullptr;
+    WASMD_CHECK(epoll && wake && ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) == 0,
+                "no descriptors for a worker");
+  }
+
+  const uint32_t index;
+  const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+  const UniqueFd wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::atomic<bool> asleep{false};
+  std::atomic<uint64_t> version{1};  // Of `sources`, and of which are served.
+  // Under the pool's lock.
+  std::vector<std::shared_ptr<RingSource>> sources;
+};
+
 namespace {
 
-bool StartPthread(size_t stack_bytes, void* (*main)(void*), void* argument, pthread_t& thread) {
-  pthread_attr_t attributes;
-  if (::pthread_attr_init(&attributes) != 0) {
-    return false;
+constexpr size_t kEventsPerWait = 64;
+// Rings of a doorbell, one after the other, with no message there: an honest client that meets a
+// waking worker rings once in vain for each message.
+constexpr uint32_t kMaxVainRings = 1000;
+// Ticks without anything awake before the watchdog's timer stops.
+constexpr uint32_t kQuietTicks = 16;
+// Polls before a clock is read for the first time, about 0.2 us in all.
+constexpr uint32_t kQuickPolls = 128;
+constexpr uint32_t kPollsPerClock = 32;
+constexpr uint64_t kMinSpinNs = 1'000;
+
+std::vector<uint32_t> UsableCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<uint32_t> cpus;
+  if (::sched_getaffinity(0, sizeof(set), &set) == 0) {
+    for (uint32_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) {
+        cpus.push_back(cpu);
+      }
+    }
   }
-  bool started =
-      ::pthread_attr_setstacksize(&attributes, std::max(stack_bytes, size_t{256} << 10)) == 0;
-  started = started && ::pthread_create(&thread, &attributes, main, argument) == 0;
-  static_cast<void>(::pthread_attr_destroy(&attributes));
-  return started;
+  if (cpus.empty()) {
+    cpus.push_back(0);
+  }
+  return cpus;
+}
+
+void Pin(uint32_t cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  static_cast<void>(::pthread_setaffinity_np(::pthread_self(), sizeof(set), &set));
 }
 
 }  // namespace
 
-WorkerPool::WorkerPool(WorkerPoolOptions options) : options_(std::move(options)) {
-  WASMD_CHECK(options_.threads >= 1 && options_.max_threads >= options_.threads);
+struct WorkerPool::Worker {
+  Worker(WorkerPool& owner, const AsymmetricFence& fence) : pool(owner), visit(fence) {}
+
+  WorkerPool& pool;
+  pthread_t thread{};
+  Visit visit;
+  Lane* lane = nullptr;  // Under the pool's lock, or the worker's own while it has it.
+  std::atomic<bool> lane_lost{false};  // Set under a claim.
+  // The worker's own.
+  std::vector<std::shared_ptr<RingSource>> sources;
+  uint64_t version = 0;
+  uint64_t spin_ns = 0;
+  bool shares_cpu = false;
+  // The watchdog's own.
+  uint64_t last_sequence = 0;
+};
+
+WorkerPool::WorkerPool(WorkerPoolOptions options)
+    : options_(std::move(options)),
+      cpus_(UsableCpus()),
+      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
+  WASMD_CHECK(options_.workers >= 1 && options_.max_workers >= options_.workers);
+  WASMD_CHECK(static_cast<bool>(timer_), "no timer for the workers' watchdog");
+  for (uint32_t i = 0; i < options_.workers; ++i) {
+    lanes_.push_back(std::make_unique<Lane>(i));
+  }
 }
 
 WorkerPool::~WorkerPool() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   WASMD_CHECK(workers_.empty() && ended_.empty(), "Shutdown comes before the destructor");
 }
 
-absl::Status WorkerPool::Submit(std::function<void()> task) {
-  const absl::MutexLock lock(&mutex_);
-  if (shutdown_) {
-    return absl::UnavailableError("wasmd is shutting down");
-  }
-  // Threads that no task holds, started or not, take queued ones without a wait.
-  const size_t free = options_.threads - std::min<size_t>(options_.threads, busy_);
-  if (queue_.size() >= free + options_.max_queued) {
-    return absl::ResourceExhaustedError(StrCat("no more than ",
-                                               options_.threads + options_.max_queued,
-                                               " at one time (", options_.limit_name, ")"));
-  }
-  Enqueue(std::move(task));
-  if (workers_.empty()) {
-    queue_.pop_back();
-    return absl::ResourceExhaustedError("the system gives no more threads");
-  }
-  return absl::OkStatus();
-}
+// ---- Starting and ending
 
-void WorkerPool::Prestart() {
-  const absl::MutexLock lock(&mutex_);
-  while (workers_.size() < options_.threads && StartThread()) {
-  }
-}
-
-void WorkerPool::SubmitAdmitted(std::function<void()> task) {
-  const absl::MutexLock lock(&mutex_);
-  Enqueue(std::move(task));
-}
-
-void WorkerPool::Enqueue(std::function<void()> task) {
-  queue_.push_back({std::move(task), absl::Now()});
-  if (queue_.size() > workers_.size() - busy_ && workers_.size() < options_.threads) {
-    StartThread();
-  }
-  if (idle_ > 0) {
-    task_ready_.Signal();
-  }
-  if (queue_.size() > idle_ && options_.max_threads > options_.threads) {
-    if (!supervised_ && !shutdown_) {
-      supervised_ = StartPthread(size_t{256} << 10, &WorkerPool::SupervisorMain, this, supervisor_);
-    } else if (supervisor_sleeps_) {
-      supervise_.Signal();
-    }
-  }
-}
-
-bool WorkerPool::StartThread() {
+bool WorkerPool::StartWorker(Lane* lane) {
   JoinEnded();
-  Worker& worker = workers_.emplace_back();
-  worker.pool = this;
-  if (StartPthread(options_.stack_bytes, &WorkerPool::ThreadMain, &worker, worker.thread)) {
+  if (workers_.size() >= options_.max_workers) {
+    return false;
+  }
+  const auto worker = std::make_shared<Worker>(*this, fence_);
+  worker->lane = lane;
+  workers_.push_back(worker);
+  if (StartPthread(options_.stack_bytes, &WorkerPool::WorkerMain, worker.get(), worker->thread)) {
     return true;
   }
   workers_.pop_back();
   return false;
 }
 
-void* WorkerPool::ThreadMain(void* worker) {
-  auto* self = static_cast<Worker*>(worker);
-  self->pool->Work(*self);
-  return nullptr;
-}
-
-void WorkerPool::Work(Worker& worker) {
-  static_cast<void>(::pthread_setname_np(::pthread_self(), options_.name.substr(0, 15).c_str()));
-  if (options_.on_thread_start) {
-    options_.on_thread_start();
+bool WorkerPool::StartAll() {
+  if (started_ || shutdown_) {
+    return started_ && !shutdown_;
   }
-  mutex_.Lock();
-  std::function<void()> task;
-  while (WaitForTask(worker, task)) {
-    mutex_.Unlock();
-    task();
-    task = nullptr;  // What it holds is released without the lock.
-    mutex_.Lock();
-    worker.busy = false;
-    --busy_;
+  if (!StartPthread(size_t{256} << 10, &WorkerPool::WatchdogMain, this, watchdog_)) {
+    return false;
   }
-  const auto self = std::ranges::find_if(workers_, [&](const Worker& w) { return &w == &worker; });
-  ended_.splice(ended_.end(), workers_, self);
-  thread_ended_.SignalAll();
-  mutex_.Unlock();
-}
-
-bool WorkerPool::WaitForTask(Worker& worker, std::function<void()>& task) {
-  while (queue_.empty()) {
-    if (shutdown_) {
-      return false;
-    }
-    ++idle_;
-    const bool timed_out = task_ready_.WaitWithTimeout(&mutex_, options_.idle_timeout);
-    --idle_;
-    if (timed_out && queue_.empty() && workers_.size() > options_.kept_threads) {
-      return false;
-    }
+  started_ = true;
+  size_t with_worker = 0;
+  while (with_worker < lanes_.size() && StartWorker(lanes_[with_worker].get())) {
+    ++with_worker;
   }
-  task = std::move(queue_.front().task);
-  queue_.pop_front();
-  worker.busy = true;
-  ++busy_;
-  worker.task_started = absl::Now();
+  // Fewer do where the system gives no more threads; one is what a daemon needs.
+  WASMD_CHECK(with_worker > 0, "the system gives no thread for a worker");
+  lanes_.resize(with_worker);
+  ArmWatchdog();
   return true;
 }
 
-uint32_t WorkerPool::CountStalled(absl::Time now) const {
-  return static_cast<uint32_t>(std::ranges::count_if(workers_, [&](const Worker& worker) {
-    return worker.busy && now - worker.task_started >= options_.stall;
-  }));
-}
-
-void* WorkerPool::SupervisorMain(void* pool) {
-  static_cast<WorkerPool*>(pool)->Supervise();
-  return nullptr;
-}
-
-void WorkerPool::Supervise() {
-  static_cast<void>(::pthread_setname_np(::pthread_self(), "supervisor"));
-  const absl::MutexLock lock(&mutex_);
-  while (!shutdown_) {
-    if (queue_.size() <= idle_) {
-      // Each queued task has a thread that is about to wake up. Enqueue says when that ends.
-      supervisor_sleeps_ = true;
-      supervise_.Wait(&mutex_);
-      supervisor_sleeps_ = false;
-      continue;
-    }
-    const absl::Time now = absl::Now();
-    const size_t wanted =
-        std::min<size_t>(options_.max_threads, options_.threads + CountStalled(now));
-    while (workers_.size() < wanted && StartThread()) {
-    }
-    // Again when a task may have become a stalled one.
-    supervise_.WaitWithTimeout(&mutex_, options_.stall);
-  }
+void WorkerPool::Prestart() {
+  const MutexLock lock(mutex_);
+  static_cast<void>(StartAll());
 }
 
 void WorkerPool::JoinEnded() {
-  // They have left Work's lock for the last time, so joining waits for a few instructions of
-  // theirs.
-  for (const Worker& worker : ended_) {
-    static_cast<void>(::pthread_join(worker.thread, nullptr));
+  // They have left the lock for the last time, so joining waits for a few instructions of theirs.
+  for (const std::shared_ptr<Worker>& worker : ended_) {
+    static_cast<void>(::pthread_join(worker->thread, nullptr));
   }
   ended_.clear();
 }
 
 void WorkerPool::Shutdown() {
-  pthread_t supervisor{};
+  std::vector<std::shared_ptr<RingSource>> sources;  // Released without the lock.
+  std::deque<std::function<void()>> leftover;
+  pthread_t watchdog{};
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     shutdown_ = true;
-    task_ready_.SignalAll();
-    supervise_.SignalAll();
+    stopping_.store(true, std::memory_order_relaxed);
+    for (const std::unique_ptr<Lane>& lane : lanes_) {
+      for (std::shared_ptr<RingSource>& source : lane->sources) {
+        source->MarkClosed();
+        source->lane_ = nullptr;
+        sources.push_back(std::move(source));
+      }
+      lane->sources.clear();
+      lane->version.fetch_add(1, std::memory_order_release);
+      WakeLane(*lane);
+    }
+    spare_ready_.NotifyAll();
     while (!workers_.empty()) {
-      thread_ended_.Wait(&mutex_);
+      thread_ended_.Wait(mutex_);
     }
     JoinEnded();
-    if (!supervised_) {
+    leftover.swap(tasks_);
+    if (!std::exchange(started_, false)) {
       return;
     }
-    supervised_ = false;
-    supervisor = supervisor_;
+    watchdog = watchdog_;
   }
-  static_cast<void>(::pthread_join(supervisor, nullptr));
+  // Posted by the last that ran, when the other workers had ended.
+  for (const std::function<void()>& task : leftover) {
+    task();
+  }
+  ArmWatchdog();
+  static_cast<void>(::pthread_join(watchdog, nullptr));
+}
+
+// ---- Tasks
+
+absl::Status WorkerPool::Submit(std::function<void()> task) {
+  const MutexLock lock(mutex_);
+  if (shutdown_) {
+    return absl::UnavailableError("wasmd is shutting down");
+  }
+  if (!StartAll()) {
+    return absl::ResourceExhaustedError("the system gives no more threads");
+  }
+  if (tasks_.size() >= size_t{options_.max_queued} + options_.workers) {
+    return absl::ResourceExhaustedError(StrCat("no more than ",
+                                               options_.max_queued + options_.workers,
+                                               " at one time (", options_.limit_name, ")"));
+  }
+  Enqueue(std::move(task));
+  return absl::OkStatus();
+}
+
+void WorkerPool::SubmitAdmitted(std::function<void()> task) {
+  const MutexLock lock(mutex_);
+  Enqueue(std::move(task));
+}
+
+void WorkerPool::Enqueue(std::function<void()> task) {
+  tasks_.push_back(std::move(task));
+  tasks_waiting_.store(static_cast<uint32_t>(tasks_.size()), std::memory_order_relaxed);
+  // Workers that are awake look by themselves, and the watchdog sees to those that are stuck. One
+  // that sleeps is woken up all the same: it may be sooner.
+  ring::StoreLoadFence();
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    if (lane->asleep.load(std::memory_order_relaxed)) {
+      WakeLane(*lane);
+      return;
+    }
+  }
+}
+
+bool WorkerPool::RunTask(Worker& worker) {
+  std::function<void()> task;
+  {
+    const MutexLock lock(mutex_);
+    if (tasks_.empty()) {
+      return false;
+    }
+    task = std::move(tasks_.front());
+    tasks_.pop_front();
+    tasks_waiting_.store(static_cast<uint32_t>(tasks_.size()), std::memory_order_relaxed);
+  }
+  worker.visit.Begin(nullptr);
+  task();
+  task = nullptr;  // What it holds is released inside the visit, which may take long.
+  static_cast<void>(worker.visit.End());
+  return true;
+}
+
+// ---- Rings
+
+void WorkerPool::WakeLane(Lane& lane) {
+  // The exchange is a full fence behind what the lane's worker is to see. Pairs with the one in
+  // Sleep.
+  if (lane.asleep.exchange(false, std::memory_order_seq_cst)) {
+    ring::RingDoorbell(lane.wake.get());
+  }
+}
+
+absl::Status WorkerPool::Attach(std::shared_ptr<RingSource> source) {
+  const MutexLock lock(mutex_);
+  if (shutdown_) {
+    return absl::UnavailableError("wasmd is shutting down");
+  }
+  if (!StartAll()) {
+    return absl::ResourceExhaustedError("the system gives no more threads");
+  }
+  Lane* const least = std::ranges::min_element(lanes_, {}, [](const std::unique_ptr<Lane>& lane) {
+                        return lane->sources.size();
+                      })->get();
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.ptr = source.get();
+  if (::epoll_ctl(least->epoll.get(), EPOLL_CTL_ADD, source->doorbell_, &event) != 0) {
+    return absl::ResourceExhaustedError("the system watches no more doorbells");
+  }
+  source->lane_ = least;
+  least->sources.push_back(std::move(source));
+  least->version.fetch_add(1, std::memory_order_release);
+  WakeLane(*least);
+  return absl::OkStatus();
+}
+
+void WorkerPool::Detach(const std::shared_ptr<RingSource>& source, engine::InterruptReason reason) {
+  source->MarkClosed();
+  {
+    const MutexLock lock(mutex_);
+    if (Lane* const lane = std::exchange(source->lane_, nullptr)) {
+      std::erase(lane->sources, source);
+      static_cast<void>(::epoll_ctl(lane->epoll.get(), EPOLL_CTL_DEL, source->doorbell_, nullptr));
+      lane->version.fetch_add(1, std::memory_order_release);
+      WakeLane(*lane);
+    }
+  }
+  InterruptVisits(source.get(), reason);
+}
+
+void WorkerPool::Unpark(RingSource& source) {
+  const MutexLock lock(mutex_);
+  --source.parked_;
+  source.unparked_.store(true, std::memory_order_relaxed);
+  if (source.lane_ != nullptr) {
+    source.lane_->version.fetch_add(1, std::memory_order_release);
+    WakeLane(*source.lane_);
+  }
+}
+
+void WorkerPool::Park(RingSource& source) {
+  const MutexLock lock(mutex_);
+  ++source.parked_;
+  if (source.lane_ != nullptr) {
+    source.lane_->version.fetch_add(1, std::memory_order_release);
+  }
+}
+
+void WorkerPool::ReturnSource(RingSource& source) {
+  const MutexLock lock(mutex_);
+  source.elsewhere_ = false;
+  if (source.lane_ != nullptr) {
+    source.lane_->version.fetch_add(1, std::memory_order_release);
+    WakeLane(*source.lane_);
+  }
+}
+
+void WorkerPool::InterruptVisits(const RingSource* only, engine::InterruptReason reason) {
+  // A worker that begins a call from here on sees that its source is closed; one that has begun is
+  // seen below.
+  fence_.Heavy();
+  for (const std::shared_ptr<Worker>& worker : AllWorkers()) {
+    const RingSource* const source = worker->visit.source();
+    if (!worker->visit.Peek().in_visit() || source == nullptr ||
+        (only != nullptr && source != only)) {
+      continue;
+    }
+    const VisitClaim claim(worker->visit);
+    RingSource* const held = worker->visit.source();
+    if (claim.seen().in_visit() && claim.seen().call != 0 && held != nullptr &&
+        (only == nullptr || held == only)) {
+      held->InterruptCall(claim.seen().call - 1, reason);
+    }
+  }
+}
+
+void WorkerPool::InterruptAll(engine::InterruptReason reason) {
+  InterruptVisits(nullptr, reason);
+}
+
+// ---- A worker
+
+void* WorkerPool::WorkerMain(void* worker) {
+  auto* self = static_cast<Worker*>(worker);
+  self->pool.Run(*self);
+  return nullptr;
+}
+
+void WorkerPool::Run(Worker& worker) {
+  static_cast<void>(::pthread_setname_np(::pthread_self(), "wasmd-worker"));
+  if (options_.on_thread_start) {
+    options_.on_thread_start();
+  }
+  do {
+    if (options_.pin) {
+      Pin(cpus_[worker.lane->index % cpus_.size()]);
+    }
+    worker.version = 0;
+    worker.spin_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(options_.max_spin));
+    Serve(worker);
+    worker.sources.clear();
+  } while (WaitForLane(worker));
+
+  const MutexLock lock(mutex_);
+  const auto self = std::ranges::find(workers_, &worker, &std::shared_ptr<Worker>::get);
+  ended_.push_back(std::move(*self));
+  workers_.erase(self);
+  thread_ended_.NotifyAll();
+}
+
+bool WorkerPool::WaitForLane(Worker& worker) {
+  const MutexLock lock(mutex_);
+  if (shutdown_) {
+    return false;
+  }
+  worker.lane_lost.store(false, std::memory_order_relaxed);
+  spares_.push_back(&worker);
+  const uint64_t timeout = static_cast<uint64_t>(absl::ToInt64Nanoseconds(options_.spare_timeout));
+  const uint64_t until = ring::MonotonicNs() + timeout;
+  while (worker.lane == nullptr && !shutdown_) {
+    const uint64_t now = ring::MonotonicNs();
+    if (now >= until) {
+      break;
+    }
+    static_cast<void>(spare_ready_.WaitFor(mutex_, std::chrono::nanoseconds(until - now)));
+  }
+  std::erase(spares_, &worker);
+  return worker.lane != nullptr && !shutdown_;
+}
+
+void WorkerPool::Serve(Worker& worker) {
+  while (true) {
+    const bool found = Sweep(worker);
+    if (worker.lane_lost.load(std::memory_order_relaxed)) [[unlikely]] {
+      return;
+    }
+    if (!found && stopping_.load(std::memory_order_relaxed) &&
+        tasks_waiting_.load(std::memory_order_relaxed) == 0) {
+      return;
+    }
+    if (!found && !Spin(worker)) {
+      Sleep(worker);
+    }
+  }
+}
+
+bool WorkerPool::Sweep(Worker& worker) {
+  if (worker.lane->version.load(std::memory_order_acquire) != worker.version) [[unlikely]] {
+    RefreshSources(worker);
+  }
+  bool found = false;
+  for (const std::shared_ptr<RingSource>& source : worker.sources) {
+    if ((source->end().HasSubmission() || source->unparked_.load(std::memory_order_relaxed)) &&
+        !source->is_closed()) {
+      VisitSource(worker, *source);
+      found = true;
+      if (worker.lane_lost.load(std::memory_order_relaxed)) [[unlikely]] {
+        return true;
+      }
+    }
+  }
+  if (tasks_waiting_.load(std::memory_order_relaxed) != 0) {
+    found = RunTask(worker) || found;
+  }
+  return found;
+}
+
+void WorkerPool::Rouse(RingSource& source) {
+  source.marked_asleep_ = false;
+  source.end().MarkAwake();
+  source.end().TellCpu(ring::CurrentCpu());
+}
+
+void WorkerPool::VisitSource(Worker& worker, RingSource& source) {
+  if (source.marked_asleep_) [[unlikely]] {
+    Rouse(source);
+  }
+  source.vain_rings_ = 0;
+  source.unparked_.store(false, std::memory_order_relaxed);
+  worker.visit.Begin(&source);
+  const bool goes_on = source.Visit(worker.visit, options_.calls_per_visit);
+  static_cast<void>(worker.visit.End());
+  if (!goes_on) [[unlikely]] {
+    Park(source);
+  }
+  if (worker.lane_lost.load(std::memory_order_relaxed)) [[unlikely]] {
+    ReturnSource(source);
+  }
+}
+
+void WorkerPool::RefreshSources(Worker& worker) {
+  std::vector<std::shared_ptr<RingSource>> served;
+  {
+    const MutexLock lock(mutex_);
+    worker.version = worker.lane->version.load(std::memory_order_relaxed);
+    for (const std::shared_ptr<RingSource>& source : worker.lane->sources) {
+      if (!source->elsewhere_ && source->parked_ <= 0) {
+        served.push_back(source);
+      }
+    }
+  }
+  worker.sources.swap(served);
+}
+
+bool WorkerPool::HasWork(const Worker& worker) const {
+  for (const std::shared_ptr<RingSource>& source : worker.sources) {
+    if ((source->end().HasSubmission() || source->unparked_.load(std::memory_order_relaxed)) &&
+        !source->is_closed()) {
+      return true;
+    }
+  }
+  return tasks_waiting_.load(std::memory_order_relaxed) != 0 ||
+         worker.lane->version.load(std::memory_order_acquire) != worker.version ||
+         stopping_.load(std::memory_order_relaxed);
+}
+
+// A client that waits on this very CPU does not get it while we spin.
+bool WorkerPool::SharesCpu(const Worker& worker) {
+  const uint32_t cpu = ring::CurrentCpu();
+  return cpu != ring::kNoCpu &&
+         std::ranges::any_of(worker.sources, [cpu](const std::shared_ptr<RingSource>& source) {
+           return !source->marked_asleep_ && source->end().client_cpu() == cpu;
+         });
+}
+
+bool WorkerPool::Spin(Worker& worker) const {
+  if (cpus_.size() == 1 || worker.spin_ns == 0) {
+    return false;
+  }
+  if (!worker.shares_cpu) {
+    const uint32_t polls = kQuickPolls / (1 + static_cast<uint32_t>(worker.sources.size() / 8));
+    for (uint32_t i = 0; i < polls; ++i) {
+      if (HasWork(worker)) {
+        return true;
+      }
+    }
+  }
+  worker.shares_cpu = SharesCpu(worker);
+  if (worker.shares_cpu) {
+    return false;
+  }
+  const uint64_t start = ring::MonotonicNs();
+  uint64_t now = start;
+  while (now - start < worker.spin_ns) {
+    for (uint32_t i = 0; i < kPollsPerClock; ++i) {
+      if (HasWork(worker)) {
+        return true;
+      }
+      ring::CpuRelax();
+    }
+    now = ring::MonotonicNs();
+  }
+  return false;
+}
+
+void WorkerPool::Sleep(Worker& worker) {
+  Lane& lane = *worker.lane;
+  for (const std::shared_ptr<RingSource>& source : worker.sources) {
+    if (!source->marked_asleep_) {
+      source->marked_asleep_ = true;
+      source->end().MarkAsleep();
+    }
+  }
+  lane.asleep.store(true, std::memory_order_relaxed);
+  // One for all rings, the queue and the version. Pairs with ClientEnd::Flush, Enqueue and
+  // WakeLane.
+  ring::StoreLoadFence();
+  std::array<epoll_event, kEventsPerWait> events{};
+  int count = 0;
+  const uint64_t asleep_at = ring::MonotonicNs();
+  if (!HasWork(worker)) {
+    count = ::epoll_wait(lane.epoll.get(), events.data(), events.size(), -1);
+    const uint64_t slept = ring::MonotonicNs() - asleep_at;
+    const auto max_spin = static_cast<uint64_t>(absl::ToInt64Nanoseconds(options_.max_spin));
+    // Had it gone on spinning, it would have saved itself the sleep: so it does the next time.
+    // Otherwise it has spun in vain, and tries it for half as long.
+    worker.spin_ns =
+        slept < max_spin ? max_spin : std::max(worker.spin_ns / 2, std::min(kMinSpinNs, max_spin));
+  }
+  lane.asleep.exchange(false, std::memory_order_seq_cst);  // Pairs with the fence in Watch.
+  if (!watching_.load(std::memory_order_relaxed)) {
+    ArmWatchdog();
+  }
+  for (int i = 0; i < count; ++i) {
+    const void* const rung = events[static_cast<size_t>(i)].data.ptr;
+    const auto found =
+        std::ranges::find(worker.sources, rung, [](const std::shared_ptr<RingSource>& source) {
+          return static_cast<const void*>(source.get());
+        });
+    if (found == worker.sources.end() || (*found)->is_closed()) {
+      continue;
+    }
+    RingSource& source = **found;
+    if (source.end().HasSubmission()) {
+      Rouse(source);
+    } else if (++source.vain_rings_ > kMaxVainRings) {
+      source.Violate("it rings its doorbell again and again without a message");
+    }
+  }
+  worker.shares_cpu = SharesCpu(worker);
+}
+
+// ---- The watchdog
+
+void* WorkerPool::WatchdogMain(void* pool) {
+  static_cast<WorkerPool*>(pool)->Watch();
+  return nullptr;
+}
+
+void WorkerPool::ArmWatchdog() {
+  watching_.store(true, std::memory_order_relaxed);
+  itimerspec times{};
+  times.it_value = absl::ToTimespec(options_.tick);
+  times.it_interval = times.it_value;
+  static_cast<void>(::timerfd_settime(timer_.get(), 0, &times, nullptr));
+}
+
+void WorkerPool::Watch() {
+  static_cast<void>(::pthread_setname_np(::pthread_self(), "wasmd-watchdog"));
+  // Where it may: a busy machine must not keep it from what is overdue. Each tick takes
+  // microseconds.
+  sched_param priority{};
+  priority.sched_priority = 1;
+  static_cast<void>(::pthread_setschedparam(::pthread_self(), SCHED_FIFO, &priority));
+  uint32_t quiet = 0;
+  while (true) {
+    uint64_t ticks = 0;
+    static_cast<void>(!::read(timer_.get(), &ticks, sizeof(ticks)));
+    if (stopping_.load(std::memory_order_relaxed)) {
+      const MutexLock lock(mutex_);
+      if (workers_.empty()) {
+        return;
+      }
+    }
+    quiet = Tick() ? 0 : quiet + 1;
+    if (quiet < kQuietTicks) {
+      continue;
+    }
+    quiet = 0;
+    watching_.store(false, std::memory_order_relaxed);
+    const itimerspec off{};
+    static_cast<void>(::timerfd_settime(timer_.get(), 0, &off, nullptr));
+    // Pairs with the exchange in Sleep: a worker that wakes up now sees that nobody watches, or is
+    // seen.
+    ring::StoreLoadFence();
+    if (AnyAwake()) {
+      ArmWatchdog();
+    }
+  }
+}
+
+bool WorkerPool::AnyAwake() const {
+  for (const std::shared_ptr<Worker>& worker : AllWorkers()) {
+    if (worker->visit.Peek().in_visit()) {
+      return true;
+    }
+  }
+  const MutexLock lock(mutex_);
+  return std::ranges::any_of(lanes_, [](const std::unique_ptr<Lane>& lane) {
+    return !lane->asleep.load(std::memory_order_relaxed);
+  });
+}
+
+bool WorkerPool::Tick() {
+  const uint64_t now_ns = ring::MonotonicNs();
+  for (const std::shared_ptr<Worker>& worker : AllWorkers()) {
+    Inspect(*worker, now_ns);
+  }
+  return AnyAwake();
+}
+
+void WorkerPool::Inspect(Worker& worker, uint64_t now_ns) {
+  const auto overdue = [now_ns](const Visit::Seen& seen) {
+    return seen.call != 0 && seen.deadline_ns != 0 && now_ns >= seen.deadline_ns;
+  };
+  const Visit::Seen seen = worker.visit.Peek();
+  const bool stuck = seen.in_visit() && seen.sequence == worker.last_sequence;
+  worker.last_sequence = seen.sequence;
+  if (!seen.in_visit() || (!stuck && !overdue(seen))) {
+    return;
+  }
+  const VisitClaim claim(worker.visit);
+  if (claim.seen().sequence != seen.sequence) {
+    return;
+  }
+  if (RingSource* const source = worker.visit.source(); source != nullptr) {
+    if (overdue(claim.seen())) {
+      source->InterruptCall(claim.seen().call - 1, engine::InterruptReason::kDeadline);
+    } else if (claim.seen().call != 0 && source->end().IsCancelled(claim.seen().call - 1)) {
+      source->InterruptCall(claim.seen().call - 1, engine::InterruptReason::kCancel);
+    }
+    if (stuck) {
+      source->WakeClient();
+    }
+  }
+  if (stuck) {
+    HandOver(worker);
+  }
+}
+
+void WorkerPool::HandOver(Worker& worker) {
+  const MutexLock lock(mutex_);
+  if (worker.lane == nullptr || shutdown_) {
+    return;
+  }
+  Lane& lane = *worker.lane;
+  RingSource* const kept = worker.visit.source();
+  // The worker cannot touch its sources now, so we may look into them.
+  const bool waited_for =
+      !tasks_.empty() || lane.version.load(std::memory_order_relaxed) != worker.version ||
+      std::ranges::any_of(worker.sources, [kept](const std::shared_ptr<RingSource>& source) {
+        return source.get() != kept && !source->is_closed() && source->end().HasSubmission();
+      });
+  if (!waited_for) {
+    return;
+  }
+  if (!spares_.empty()) {
+    Worker* const spare = spares_.back();
+    spares_.pop_back();
+    spare->lane = &lane;
+    spare_ready_.NotifyAll();
+  } else if (!StartWorker(&lane)) {
+    if (!std::exchange(told_full_, true)) {
+      Log(LogLevel::kWarning, "calls wait for calls that take long: no more threads",
+          {{"limit", options_.max_workers}, {"option", "--max-workers"}});
+    }
+    return;
+  }
+  told_full_ = false;
+  if (kept != nullptr && kept->lane_ == &lane) {
+    kept->elsewhere_ = true;
+  }
+  worker.lane = nullptr;
+  worker.lane_lost.store(true, std::memory_order_relaxed);
+  lane.version.fetch_add(1, std::memory_order_release);
+  hand_overs_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// ---- For statistics
+
+std::vector<std::shared_ptr<WorkerPool::Worker>> WorkerPool::AllWorkers() const {
+  const MutexLock lock(mutex_);
+  return workers_;
+}
+
+bool WorkerPool::InRingCall() const {
+  return std::ranges::any_of(AllWorkers(), [](const std::shared_ptr<Worker>& worker) {
+    return worker->visit.Peek().call != 0;
+  });
 }
 
 uint32_t WorkerPool::threads() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return static_cast<uint32_t>(workers_.size());
 }
 
 uint32_t WorkerPool::queued() const {
-  const absl::MutexLock lock(&mutex_);
-  return static_cast<uint32_t>(queue_.size());
+  return tasks_waiting_.load(std::memory_order_relaxed);
 }
 
-uint32_t WorkerPool::busy() const {
-  const absl::MutexLock lock(&mutex_);
-  return busy_;
+uint32_t WorkerPool::sources() const {
+  const MutexLock lock(mutex_);
+  size_t count = 0;
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    count += lane->sources.size();
+  }
+  return static_cast<uint32_t>(count);
 }
 
 }  // namespace wasmd::daemon

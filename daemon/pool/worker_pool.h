@@ -1,108 +1,182 @@
-// WorkerPool: threads that run tasks from one bounded queue.
+// WorkerPool: the threads that run calls: those that come over rings, and those that are posted.
 //
-// Threads are started as tasks come, up to `threads`, and kept while there is use for them. A
-// thread that has been held by one task for longer than `stall` no longer counts: while others
-// wait, the pool starts one more in its place, up to `max_threads`. So a call that loops for ever
-// delays others by `stall` once, not for ever.
+//   lane 0 ── worker ──► sweep: ring, ring, ring, … one posted task ── nothing? spin, then sleep
+//   lane 1 ── worker ──► …
+//   watchdog ── every millisecond while a worker is awake: overdue and cancelled calls; lanes of
+//               workers that are held by one visit go to another thread
 //
-// Thread-safe. Tasks must not throw. Their destructors run on the pool's threads, or on the
-// submitter's where a task is refused.
+// There are as many lanes as `workers`. A channel belongs to a lane, whose worker polls its ring
+// and runs its calls on the spot. A visit takes a bounded number of calls from a ring, so that one
+// busy client does not hold up the others. Posted tasks wait in one queue; each worker takes one of
+// them a sweep.
+//
+// **Hand-over.** A worker that is inside the same visit at two ticks of the watchdog is stuck: it
+// keeps the ring (or the task) that it is in, and its lane goes to a spare thread, or a new one, up
+// to `max_workers`. When it comes back it returns the ring and becomes a spare. So a call that
+// takes long delays the other rings of its lane by two ticks once. Who serves a lane, and which of
+// its rings are held elsewhere, changes under the pool's lock only; the hot path takes no lock
+// (visit.h).
+//
+// **Sleep.** A worker that finds nothing spins as long as has paid off lately, at most
+// `max_spin`: not at all where it shares its CPU with a client, or has only one. Then it says in
+// its rings' headers that it sleeps, looks once more, and waits for doorbells. Rings that were not
+// used since stay marked, so that one busy ring among many idle ones costs no more than itself. An
+// idle pool uses no CPU; its watchdog stops too.
+//
+// Thread-safe. Tasks must not throw. Shutdown() comes before the destructor.
 #ifndef WASMD_DAEMON_POOL_WORKER_POOL_H_
 #define WASMD_DAEMON_POOL_WORKER_POOL_H_
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+
+#include "daemon/pool/asymmetric_fence.h"
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/ring_source.h"
+#include "daemon/pool/task_runner.h"
+#include "daemon/pool/visit.h"
+#include "engine/base/mutex.h"
+#include "engine/base/unique_fd.h"
 
 namespace wasmd::daemon {
 
 struct WorkerPoolOptions {
-  std::string name;        // Of its threads; at most 15 bytes.
-  std::string limit_name;  // The option that a refusal names: "--max-runs".
-  uint32_t threads = 1;
-  uint32_t max_threads = 1;   // At least `threads`.
-  uint32_t kept_threads = 1;  // Idle threads beyond these end after `idle_timeout`.
-  uint32_t max_queued = 0;    // Tasks that wait for a thread.
+  std::string limit_name;  // The option that a refused task is told: "--max-queued-calls".
+  uint32_t workers = 1;
+  uint32_t max_workers = 1;  // Threads in all: at least `workers`.
+  uint32_t max_queued = 0;   // Tasks that wait for a worker.
   size_t stack_bytes = size_t{1} << 20;
-  absl::Duration stall = absl::Milliseconds(10);
-  absl::Duration idle_timeout = absl::Seconds(10);
-  std::function<void()> on_thread_start;  // May be null.
+  bool pin = false;  // Worker i stays on the i-th CPU that this process may use.
+  // How long a visit may take before the worker's other rings go elsewhere: one to two of these.
+  absl::Duration tick = absl::Milliseconds(1);
+  absl::Duration max_spin = absl::Microseconds(50);
+  uint32_t calls_per_visit = 8;
+  absl::Duration spare_timeout = absl::Seconds(10);  // Spare threads end after so long.
+  std::function<void()> on_thread_start;             // May be null.
 };
 
-class WorkerPool {
+class Lane;  // worker_pool.cc
+
+class WorkerPool : public TaskRunner {
  public:
   explicit WorkerPool(WorkerPoolOptions options);
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
-  // Shutdown() has been called.
-  ~WorkerPool();
+  ~WorkerPool() override;
 
-  // kResourceExhausted: every thread is busy and the queue is full, or the system gives no thread.
-  // kUnavailable: shut down.
-  absl::Status Submit(std::function<void()> task);
-  // Queues it whatever the queue's length: for a task whose place was counted elsewhere.
-  void SubmitAdmitted(std::function<void()> task);
-
-  // Starts `threads` threads at once, so that the first tasks do not pay for them.
+  // Starts the workers, so that the first call does not pay for them. Idempotent; Submit and Attach
+  // do it too.
   void Prestart();
-
-  // Takes no more tasks, runs those that are queued, and waits for all threads to end.
+  // Ends what runs (InterruptAll comes first, for calls that would go on for ever), runs the tasks
+  // that are queued, and waits for all threads. Sources are detached.
   void Shutdown();
 
+  // ---- Tasks
+
+  absl::Status Submit(std::function<void()> task) override;
+  void SubmitAdmitted(std::function<void()> task) override;
+
+  // ---- Rings
+
+  // Serves it from now on, on the lane with the fewest. kResourceExhausted, kUnavailable.
+  absl::Status Attach(std::shared_ptr<RingSource> source);
+  // Serves it no more; a call that runs is interrupted with `reason`. References are released soon
+  // afterwards: when that call has ended, and the lane's worker has looked around.
+  void Detach(const std::shared_ptr<RingSource>& source, engine::InterruptReason reason);
+  // Takes back a source whose Visit returned false.
+  void Unpark(RingSource& source);
+  // Interrupts every call that runs in a ring's visit.
+  void InterruptAll(engine::InterruptReason reason);
+
+  // ---- For statistics
+
+  uint32_t workers() const { return options_.workers; }
   uint32_t threads() const;
   uint32_t queued() const;
-  // Tasks that threads run now.
-  uint32_t busy() const;
+  uint32_t sources() const;
+  // A call that came over a ring runs.
+  bool InRingCall() const;
+  // Lanes that were taken from a worker that was held up, so far.
+  uint64_t hand_overs() const { return hand_overs_.load(std::memory_order_relaxed); }
 
  private:
-  struct Worker {
-    WorkerPool* pool = nullptr;
-    pthread_t thread{};
-    bool busy = false;
-    absl::Time task_started;
-  };
-  struct Queued {
-    std::function<void()> task;
-    absl::Time queued_at;
-  };
+  struct Worker;
 
-  static void* ThreadMain(void* worker);
-  void Work(Worker& worker);
-  // Waits for a task; false: the thread shall end.
-  bool WaitForTask(Worker& worker, std::function<void()>& task)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void* WorkerMain(void* worker);
+  static void* WatchdogMain(void* pool);
+
+  // ---- A worker
+  void Run(Worker& worker);
+  // Serves worker.lane until it is taken away, or the pool shuts down.
+  void Serve(Worker& worker);
+  // False: there was nothing to do.
+  bool Sweep(Worker& worker);
+  void VisitSource(Worker& worker, RingSource& source);
+  static void Rouse(RingSource& source);
+  bool RunTask(Worker& worker);
+  void RefreshSources(Worker& worker);
+  bool HasWork(const Worker& worker) const;
+  // Looks for work for a while. True: there is some.
+  bool Spin(Worker& worker) const;
+  void Sleep(Worker& worker);
+  static bool SharesCpu(const Worker& worker);
+  void Park(RingSource& source);
+  // After a visit whose lane was taken.
+  void ReturnSource(RingSource& source);
+  bool WaitForLane(Worker& worker);
+
+  // ---- The watchdog
+  void Watch();
+  // False: nothing is awake.
+  bool Tick();
+  bool AnyAwake() const;
+  void Inspect(Worker& worker, uint64_t now_ns);
+  // Under a claim that holds the worker's visit.
+  void HandOver(Worker& worker);
+  void ArmWatchdog();
+
+  bool StartWorker(Lane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool StartAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enqueue(std::function<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Threads that have been held by one task for longer than `stall`.
-  uint32_t CountStalled(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void WakeLane(Lane& lane);
   void JoinEnded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  static void* SupervisorMain(void* pool);
-  void Supervise();
+  std::vector<std::shared_ptr<Worker>> AllWorkers() const;
+  // Of one source, or of all (null).
+  void InterruptVisits(const RingSource* only, engine::InterruptReason reason);
 
   const WorkerPoolOptions options_;
-  mutable absl::Mutex mutex_;
-  absl::CondVar task_ready_ ABSL_GUARDED_BY(mutex_);
-  absl::CondVar supervise_ ABSL_GUARDED_BY(mutex_);
-  absl::CondVar thread_ended_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
-  std::list<Worker> workers_ ABSL_GUARDED_BY(mutex_);
-  std::list<Worker> ended_ ABSL_GUARDED_BY(mutex_);  // To be joined.
-  uint32_t idle_ ABSL_GUARDED_BY(mutex_) = 0;        // Threads that wait for a task.
-  uint32_t busy_ ABSL_GUARDED_BY(mutex_) = 0;        // Threads that run one.
+  const AsymmetricFence fence_;
+  const std::vector<uint32_t> cpus_;  // That this process may use.
+  engine::UniqueFd timer_;            // The watchdog's.
+  std::atomic<bool> watching_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<uint32_t> tasks_waiting_{0};
+  std::atomic<uint64_t> hand_overs_{0};
+
+  mutable engine::Mutex mutex_;
+  engine::CondVar spare_ready_ ABSL_GUARDED_BY(mutex_);
+  engine::CondVar thread_ended_ ABSL_GUARDED_BY(mutex_);
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
-  bool supervised_ ABSL_GUARDED_BY(mutex_) = false;
-  bool supervisor_sleeps_ ABSL_GUARDED_BY(mutex_) = false;  // Until it is signalled.
-  pthread_t supervisor_ ABSL_GUARDED_BY(mutex_){};
+  bool told_full_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<Lane>> lanes_ ABSL_GUARDED_BY(mutex_);  // Constant once started.
+  std::vector<std::shared_ptr<Worker>> workers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Worker*> spares_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Worker>> ended_ ABSL_GUARDED_BY(mutex_);  // To be joined.
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  pthread_t watchdog_ ABSL_GUARDED_BY(mutex_){};
 };
 
 }  // namespace wasmd::daemon

@@ -20,6 +20,8 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
+#include "daemon/pool/task_runner.h"
+#include "daemon/pool/thread_pool.h"
 #include "daemon/pool/worker_pool.h"
 #include "daemon/scheduler/deadline_timer.h"
 
@@ -44,19 +46,19 @@ uint32_t CoresOr(uint32_t given) {
 
 WorkerPoolOptions CallPool(const Options& options) {
   WorkerPoolOptions pool;
-  pool.name = "wasmd-worker";
   pool.limit_name = "--max-queued-calls";
-  pool.threads = CoresOr(options.workers);
-  pool.max_threads = std::max(pool.threads, options.max_workers);
-  pool.kept_threads = pool.threads;
+  pool.workers = CoresOr(options.workers);
+  pool.max_workers = std::max(pool.workers, options.max_workers);
   pool.max_queued = options.max_queued_calls;
   pool.stack_bytes = options.wasm_stack_bytes + kHostStackBytes;
+  pool.pin = options.pin;
+  pool.max_spin = options.max_spin;
   pool.on_thread_start = &engine::Engine::PrepareThread;
   return pool;
 }
 
-WorkerPoolOptions RunPool(const Options& options) {
-  WorkerPoolOptions pool;
+ThreadPoolOptions RunPool(const Options& options) {
+  ThreadPoolOptions pool;
   pool.name = "wasmd-run";
   pool.limit_name = "--max-runs";
   pool.threads = options.max_runs;
@@ -85,7 +87,7 @@ Scheduler::Scheduler(const Options& options)
       calls_(CallPool(options)),
       runs_(RunPool(options)) {}
 
-absl::Status Scheduler::Start(WorkerPool& pool, Work work) {
+absl::Status Scheduler::Start(TaskRunner& pool, Work work) {
   const auto task = std::make_shared<Task>(std::move(work));
   const std::shared_ptr<Invocation> invocation = task->work().invocation;
   invocation->set_on_dropped([this, task] {
@@ -109,7 +111,7 @@ absl::Status Scheduler::Start(WorkerPool& pool, Work work) {
   return placed;
 }
 
-absl::Status Scheduler::Place(WorkerPool& pool, const std::shared_ptr<Task>& task) {
+absl::Status Scheduler::Place(TaskRunner& pool, const std::shared_ptr<Task>& task) {
   auto execute = [this, &pool, task] { Execute(pool, *task); };
   InstanceGroup* const group = task->work().group.get();
   if (group == nullptr) {
@@ -135,7 +137,7 @@ absl::Status Scheduler::Place(WorkerPool& pool, const std::shared_ptr<Task>& tas
   return submitted;
 }
 
-void Scheduler::Execute(WorkerPool& pool, Task& task) {
+void Scheduler::Execute(TaskRunner& pool, Task& task) {
   Work& work = task.work();
   const std::shared_ptr<InstanceGroup> group = work.group;
   std::function<void()> complete;
@@ -151,7 +153,7 @@ void Scheduler::Execute(WorkerPool& pool, Task& task) {
   }
 }
 
-void Scheduler::PassTurn(WorkerPool& pool, InstanceGroup* group) {
+void Scheduler::PassTurn(TaskRunner& pool, InstanceGroup* group) {
   if (group == nullptr) {
     return;
   }
@@ -227,6 +229,7 @@ void Scheduler::InterruptAll(engine::InterruptReason reason) {
   for (const std::shared_ptr<Invocation>& invocation : all) {
     invocation->Interrupt(reason);
   }
+  calls_.InterruptAll(reason);
 }
 
 void Scheduler::Shutdown() {

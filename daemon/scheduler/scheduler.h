@@ -1,7 +1,8 @@
 // Scheduler: admission, turns, deadlines and the end of invocations.
 //
-// Calls go to worker threads through one bounded queue; work on an instance waits for the
-// instance's turn without holding a thread. Programs ("runs") have threads of their own, so that
+// Calls go to worker threads through one bounded queue, beside those that come over rings and are
+// not seen here (daemon/channel); work on an instance waits for the instance's turn without holding
+// a thread. Programs ("runs") have threads of their own, so that
 // one that waits for its input delays nobody. What has no place is refused with kResourceExhausted;
 // nothing waits unboundedly.
 //
@@ -24,6 +25,8 @@
 #include "daemon/config/options.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
+#include "daemon/pool/task_runner.h"
+#include "daemon/pool/thread_pool.h"
 #include "daemon/pool/worker_pool.h"
 #include "daemon/scheduler/deadline_timer.h"
 
@@ -57,6 +60,9 @@ class Scheduler {
   absl::Status StartCall(Work work) { return Start(calls_, std::move(work)); }
   absl::Status StartRun(Work work) { return Start(runs_, std::move(work)); }
 
+  // The threads that run calls; they serve channels' rings too.
+  WorkerPool& workers_pool() { return calls_; }
+
   // Takes nothing more from here on.
   void StopAdmission();
   // Waits until nothing runs; false if `deadline` came first.
@@ -79,12 +85,12 @@ class Scheduler {
   };
   class Task;
 
-  absl::Status Start(WorkerPool& pool, Work work);
-  absl::Status Place(WorkerPool& pool, const std::shared_ptr<Task>& task);
+  absl::Status Start(TaskRunner& pool, Work work);
+  absl::Status Place(TaskRunner& pool, const std::shared_ptr<Task>& task);
   bool Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline);
   void Unregister(const Invocation& invocation);
-  void Execute(WorkerPool& pool, Task& task);
-  void PassTurn(WorkerPool& pool, InstanceGroup* group);
+  void Execute(TaskRunner& pool, Task& task);
+  void PassTurn(TaskRunner& pool, InstanceGroup* group);
 
   const uint32_t workers_;
   const uint32_t max_waiting_per_group_;
@@ -94,7 +100,7 @@ class Scheduler {
   bool admits_ ABSL_GUARDED_BY(mutex_) = true;
   std::unordered_map<const Invocation*, Active> active_ ABSL_GUARDED_BY(mutex_);
   WorkerPool calls_;
-  WorkerPool runs_;
+  ThreadPool runs_;
 };
 
 }  // namespace wasmd::daemon

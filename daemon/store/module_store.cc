@@ -40,8 +40,8 @@ uint32_t LoadThreads(const Options& options) {
                                       : std::max(1u, std::thread::hardware_concurrency());
 }
 
-WorkerPoolOptions LoadPool(const Options& options) {
-  WorkerPoolOptions pool;
+ThreadPoolOptions LoadPool(const Options& options) {
+  ThreadPoolOptions pool;
   pool.name = "wasmd-compile";
   pool.limit_name = "--compile-threads";
   pool.threads = LoadThreads(options);

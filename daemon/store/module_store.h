@@ -28,7 +28,7 @@
 
 #include "daemon/config/options.h"
 #include "daemon/pool/engine_types.h"
-#include "daemon/pool/worker_pool.h"
+#include "daemon/pool/thread_pool.h"
 #include "daemon/store/upload.h"
 
 namespace wasmd::daemon {
@@ -140,7 +140,7 @@ class ModuleStore {
   mutable absl::Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Flight> flights_ ABSL_GUARDED_BY(mutex_);
-  WorkerPool pool_;
+  ThreadPool pool_;
 };
 
 }  // namespace wasmd::daemon

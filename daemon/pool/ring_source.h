@@ -1,0 +1,65 @@
+// RingSource: what a worker polls and visits: the daemon's end of one channel.
+//
+// Shared between the pool, which serves it, and whoever attached it. At any time one thread at most
+// uses end() and calls Visit: the one that serves its lane, the one that is inside a visit of it,
+// or the one that holds it while it is parked; the pool sees to that (worker_pool.h).
+#ifndef WASMD_DAEMON_POOL_RING_SOURCE_H_
+#define WASMD_DAEMON_POOL_RING_SOURCE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "daemon/pool/engine_types.h"
+#include "daemon/pool/visit.h"
+#include "proto/ring/ring.h"
+
+namespace wasmd::daemon {
+
+class Lane;
+
+class RingSource {
+ public:
+  // The segment and the doorbell, an eventfd, outlive it.
+  RingSource(const ring::SegmentView& view, int doorbell) : end_(view), doorbell_(doorbell) {}
+  RingSource(const RingSource&) = delete;
+  RingSource& operator=(const RingSource&) = delete;
+  virtual ~RingSource() = default;
+
+  ring::DaemonEnd& end() { return end_; }
+
+  // Serves at most `budget` messages and wakes the client for what is answered. False: it is to be
+  // parked until WorkerPool::Unpark, which may have been called already; nothing of the source has
+  // been touched since that became possible.
+  virtual bool Visit(daemon::Visit& visit, uint32_t budget) = 0;
+  // Under a claim that holds the call: ends it for `reason`.
+  virtual void InterruptCall(uint64_t number, engine::InterruptReason reason) = 0;
+  // Wakes the client if it sleeps, and has something to see. Any thread, under a claim.
+  virtual void WakeClient() = 0;
+  // The client breaks the protocol. Nothing of it is served any more. Any thread; does not block.
+  virtual void Violate(std::string_view reason) = 0;
+  // Nothing is served any more, whatever lies in the ring. Thread-safe.
+  bool is_closed() const { return closed_.load(std::memory_order_relaxed); }
+  void MarkClosed() { closed_.store(true, std::memory_order_relaxed); }
+
+ protected:
+  ring::DaemonEnd end_;
+
+ private:
+  friend class WorkerPool;
+
+  const int doorbell_;
+  std::atomic<bool> closed_{false};
+  std::atomic<bool> unparked_{false};  // To be visited, whatever lies in the ring.
+  // Of who serves its lane.
+  bool marked_asleep_ = false;
+  uint32_t vain_rings_ = 0;  // Of the doorbell, in a row, with no message there.
+  // Under the pool's lock. The lane serves it if it is neither parked nor elsewhere.
+  Lane* lane_ = nullptr;
+  bool elsewhere_ = false;  // In a visit of a worker that has lost the lane.
+  int parked_ = 0;          // Less than 0: unparked before the pool has heard that it is parked.
+};
+
+}  // namespace wasmd::daemon
+
+#endif  // WASMD_DAEMON_POOL_RING_SOURCE_H_
