@@ -56,7 +56,7 @@ bool HandshakeConnection::Read() {
         return step == Step::kWait;
       }
       if (const absl::Status checked = CheckHeader(); !checked.ok()) {
-        Fail(checked);
+        SayGoodbye(StdView(checked.message()));
         return false;
       }
       payload_.resize(header_.payload_bytes);
@@ -70,7 +70,7 @@ bool HandshakeConnection::Read() {
     in_payload_ = false;
     received_bytes_ = 0;
     if (const absl::Status handled = Handle(); !handled.ok()) {
-      Fail(handled);
+      SayGoodbye(StdView(handled.message()));
       return false;
     }
     descriptors_.clear();
@@ -115,8 +115,8 @@ HandshakeConnection::Step HandshakeConnection::Receive(std::span<std::byte> to,
     }
     const bool misplaced = !got.empty() && (!take_descriptors || received_bytes_ != 0);
     if (misplaced || (message.msg_flags & MSG_CTRUNC) != 0) {
-      Fail(absl::InvalidArgumentError(
-          StrCat("descriptors come on a frame's first byte, at most ", kMaxDescriptorsPerFrame)));
+      SayGoodbye(
+          StrCat("descriptors come on a frame's first byte, at most ", kMaxDescriptorsPerFrame));
       return Step::kEnd;
     }
     std::ranges::move(got, std::back_inserter(descriptors_));
@@ -223,11 +223,10 @@ absl::Status HandshakeConnection::Send(FrameType type, std::span<const std::byte
   return absl::OkStatus();
 }
 
-void HandshakeConnection::Fail(const absl::Status& status) const {
-  const std::string_view text(status.message().data(), status.message().size());
-  Log(LogLevel::kDebug, "handshake refused", {{"principal", principal_}, {"reason", text}});
+void HandshakeConnection::SayGoodbye(std::string_view reason) {
+  Log(LogLevel::kDebug, "handshake refused", {{"principal", principal_}, {"reason", reason}});
   static_cast<void>(Send(FrameType::kError,
-                         std::as_bytes(std::span(text.substr(0, handshake::kMaxPayloadBytes)))));
+                         std::as_bytes(std::span(reason.substr(0, handshake::kMaxPayloadBytes)))));
 }
 
 }  // namespace wasmd::daemon

@@ -18,26 +18,25 @@
 
 #include "absl/status/status.h"
 
+#include "daemon/listener/conversation.h"
 #include "daemon/session/session_manager.h"
 #include "engine/base/unique_fd.h"
 #include "proto/handshake/handshake.h"
 
 namespace wasmd::daemon {
 
-class HandshakeConnection {
+class HandshakeConnection final : public Conversation {
  public:
   // `fd` is a connected, non-blocking unix stream socket that stays the caller's. `principal` is
   // the peer's user.
   HandshakeConnection(SessionManager& sessions, int fd, std::string principal);
-  HandshakeConnection(const HandshakeConnection&) = delete;
-  HandshakeConnection& operator=(const HandshakeConnection&) = delete;
   // Ends the session.
-  ~HandshakeConnection();
+  ~HandshakeConnection() override;
 
-  // Reads and answers what is there. False: the connection has ended, or must.
-  bool Read();
+  bool Read() override;
   // The client has said hello.
-  bool welcomed() const { return session_ != nullptr; }
+  bool welcomed() const override { return session_ != nullptr; }
+  void SayGoodbye(std::string_view reason) override;
 
  private:
   enum class Step : uint8_t { kDone, kWait, kEnd };
@@ -51,7 +50,6 @@ class HandshakeConnection {
   absl::Status HandleRelease();
   // kUnavailable: the peer does not read what it asked for.
   absl::Status Send(handshake::FrameType type, std::span<const std::byte> payload) const;
-  void Fail(const absl::Status& status) const;
 
   SessionManager& sessions_;
   const int fd_;

@@ -31,15 +31,19 @@
 #include "boost/asio/post.hpp"
 #include "boost/asio/steady_timer.hpp"
 
+#include "daemon/channel/channel_manager.h"
 #include "daemon/config/parse.h"
 #include "daemon/config/text.h"
 #include "daemon/listener/bind.h"
+#include "daemon/listener/channel_connection.h"
+#include "daemon/listener/conversation.h"
 #include "daemon/listener/handshake_connection.h"
 #include "daemon/observe/log.h"
 #include "daemon/session/session_manager.h"
 #include "engine/base/check.h"
 #include "engine/base/unique_fd.h"
 #include "proto/handshake/handshake.h"
+#include "proto/ring/attach.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -74,8 +78,9 @@ std::string UserOf(int fd, const ListenAddress& address) {
 
 class Listener::Impl {
  public:
-  Impl(SessionManager& sessions, std::vector<BoundSocket> sockets, OnHttp2 on_http2)
-      : sessions_(sessions), on_http2_(std::move(on_http2)) {
+  Impl(SessionManager& sessions, ChannelManager& channels, std::vector<BoundSocket> sockets,
+       OnHttp2 on_http2)
+      : sessions_(sessions), channels_(channels), on_http2_(std::move(on_http2)) {
     for (BoundSocket& socket : sockets) {
       acceptors_.push_back(std::make_shared<Acceptor>(io_, std::move(socket)));
     }
@@ -127,7 +132,7 @@ class Listener::Impl {
     asio::steady_timer timer;
   };
 
-  // One that has not said yet what it speaks, or that speaks the handshake.
+  // One that has not said yet what it speaks, or that speaks a protocol of ours.
   struct Connection {
     Connection(asio::io_context& io, UniqueFd fd, std::string peer, bool takes_descriptors)
         : descriptor(io, fd.release()),
@@ -143,7 +148,7 @@ class Listener::Impl {
     asio::steady_timer again;
     std::string user;
     bool is_unix;
-    std::unique_ptr<HandshakeConnection> handshake;  // Before the descriptor goes.
+    std::unique_ptr<Conversation> conversation;  // Before the descriptor goes.
   };
   using ConnectionPointer = std::shared_ptr<Connection>;
 
@@ -232,7 +237,7 @@ class Listener::Impl {
       return;
     }
     count_.fetch_sub(1, std::memory_order_relaxed);
-    connection->handshake = nullptr;
+    connection->conversation = nullptr;
     connection->timer.cancel();
     connection->again.cancel();
     error_code ignored;
@@ -264,11 +269,15 @@ class Listener::Impl {
     }
     const std::string_view first(bytes.data(), static_cast<size_t>(count));
     const std::string_view magic(handshake::kMagic, sizeof(handshake::kMagic));
+    const std::string_view attach(ring::kAttachMagic, sizeof(ring::kAttachMagic));
     if (first == kHttp2Preface) {
       HandOver(connection);
     } else if (first == magic) {
-      BeginHandshake(connection);
-    } else if (kHttp2Preface.starts_with(first) || magic.starts_with(first)) {
+      BeginConversation(connection, &Impl::NewHandshake);
+    } else if (first == attach) {
+      BeginConversation(connection, &Impl::NewChannel);
+    } else if (kHttp2Preface.starts_with(first) || magic.starts_with(first) ||
+               attach.starts_with(first)) {
       connection->again.expires_after(kPeekAgain);
       connection->again.async_wait([this, connection](const error_code& error) {
         if (!error) {
@@ -276,7 +285,7 @@ class Listener::Impl {
         }
       });
     } else {
-      Log(LogLevel::kDebug, "connection closed: neither gRPC nor a handshake",
+      Log(LogLevel::kDebug, "connection closed: neither gRPC nor a protocol of ours",
           {{"user", connection->user}});
       Forget(connection);
     }
@@ -320,34 +329,54 @@ class Listener::Impl {
     });
   }
 
-  // ---- Handshake
+  // ---- Protocols of ours
 
-  void BeginHandshake(const ConnectionPointer& connection) {
+  using Maker = std::unique_ptr<Conversation> (Impl::*)(const ConnectionPointer&);
+
+  void BeginConversation(const ConnectionPointer& connection, Maker make) {
     if (!connection->is_unix) {
       Log(LogLevel::kDebug, "handshake refused: descriptors pass on unix sockets only");
       Forget(connection);
       return;
     }
-    connection->handshake = std::make_unique<HandshakeConnection>(
-        sessions_, connection->descriptor.native_handle(), connection->user);
-    ReadHandshake(connection);
+    connection->conversation = (this->*make)(connection);
+    Converse(connection);
   }
 
-  void ReadHandshake(const ConnectionPointer& connection) {
-    if (connection->handshake == nullptr) {
+  std::unique_ptr<Conversation> NewHandshake(const ConnectionPointer& connection) {
+    return std::make_unique<HandshakeConnection>(sessions_, connection->descriptor.native_handle(),
+                                                 connection->user);
+  }
+
+  std::unique_ptr<Conversation> NewChannel(const ConnectionPointer& connection) {
+    auto over = [this, weak = std::weak_ptr(connection)](std::string_view reason) {
+      asio::post(io_, [this, weak, text = std::string(reason)] {
+        if (const ConnectionPointer ended = weak.lock();
+            ended != nullptr && ended->conversation != nullptr) {
+          ended->conversation->SayGoodbye(text);
+          Forget(ended);
+        }
+      });
+    };
+    return std::make_unique<ChannelConnection>(channels_, connection->descriptor.native_handle(),
+                                               connection->user, std::move(over));
+  }
+
+  void Converse(const ConnectionPointer& connection) {
+    if (connection->conversation == nullptr) {
       return;  // Forgotten while the handler was queued.
     }
-    if (!connection->handshake->Read()) {
+    if (!connection->conversation->Read()) {
       Forget(connection);
       return;
     }
-    if (connection->handshake->welcomed()) {
+    if (connection->conversation->welcomed()) {
       connection->timer.cancel();
     }
     connection->descriptor.async_wait(Descriptor::wait_read,
                                       [this, connection](const error_code& error) {
                                         if (!error) {
-                                          ReadHandshake(connection);
+                                          Converse(connection);
                                         }
                                       });
   }
@@ -368,6 +397,7 @@ class Listener::Impl {
   }
 
   SessionManager& sessions_;
+  ChannelManager& channels_;
   const OnHttp2 on_http2_;
   uint32_t max_connections_ = 0;
   std::atomic<uint32_t> count_{0};
@@ -384,8 +414,9 @@ class Listener::Impl {
   std::thread thread_;
 };
 
-Listener::Listener(SessionManager& sessions, std::vector<BoundSocket> sockets, OnHttp2 on_http2)
-    : impl_(std::make_unique<Impl>(sessions, std::move(sockets), std::move(on_http2))) {}
+Listener::Listener(SessionManager& sessions, ChannelManager& channels,
+                   std::vector<BoundSocket> sockets, OnHttp2 on_http2)
+    : impl_(std::make_unique<Impl>(sessions, channels, std::move(sockets), std::move(on_http2))) {}
 Listener::~Listener() {
   Shutdown();
 }

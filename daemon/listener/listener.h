@@ -1,8 +1,9 @@
 // Listener: accepts connections, finds out what each speaks, and passes it on.
 //
-// The first four bytes decide, looked at without being taken: HTTP/2 goes to gRPC, our magic is the
-// descriptor handshake (handshake_connection.h), and whatever else it is, or says nothing in time,
-// is closed. One thread does all of it.
+// The first four bytes decide, looked at without being taken: HTTP/2 goes to gRPC, our magics are
+// the descriptor handshake (handshake_connection.h) and the attaching of a channel
+// (channel_connection.h), and whatever else it is, or says nothing in time, is closed. One thread
+// does all of it.
 //
 // Thread-safe. Shutdown() comes before the destructor.
 #ifndef WASMD_DAEMON_LISTENER_LISTENER_H_
@@ -15,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "daemon/channel/channel_manager.h"
 #include "daemon/listener/bind.h"
 #include "daemon/session/session_manager.h"
 #include "engine/base/unique_fd.h"
@@ -26,8 +28,9 @@ class Listener {
   // Takes over an HTTP/2 connection. Called on the listener's thread.
   using OnHttp2 = std::function<void(engine::UniqueFd)>;
 
-  // `sessions` outlives it.
-  Listener(SessionManager& sessions, std::vector<BoundSocket> sockets, OnHttp2 on_http2);
+  // `sessions` and `channels` outlive it.
+  Listener(SessionManager& sessions, ChannelManager& channels, std::vector<BoundSocket> sockets,
+           OnHttp2 on_http2);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
   ~Listener();

@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+#include "daemon/channel/channel_manager.h"
 #include "daemon/config/options.h"
 #include "daemon/config/parse.h"
 #include "daemon/config/text.h"
@@ -84,7 +85,8 @@ class Server::Impl {
         store(*engine, options),
         scheduler(options),
         services{options, *engine, store, scheduler, counters, std::move(roots)},
-        sessions(services) {}
+        sessions(services),
+        channels(sessions, scheduler.workers_pool()) {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -99,11 +101,12 @@ class Server::Impl {
       listener->Shutdown();
     }
     scheduler.Shutdown();
+    channels.Shutdown();
     store.Shutdown();
   }
 
   absl::Status Start(std::vector<BoundSocket> sockets, std::string_view version) {
-    rpc.emplace(RpcContext{sessions, std::string(version), absl::Now(), [this] {
+    rpc.emplace(RpcContext{sessions, channels, std::string(version), absl::Now(), [this] {
                              return listener == nullptr ? 0 : listener->connection_count();
                            }});
     WASMD_ASSIGN_OR_RETURN(grpc, GrpcServer::Create(*rpc));
@@ -111,9 +114,10 @@ class Server::Impl {
       addresses.push_back(ToString(socket.address()));
     }
     listener = std::make_unique<Listener>(
-        sessions, std::move(sockets),
+        sessions, channels, std::move(sockets),
         [this](engine::UniqueFd fd) { grpc->AddConnection(std::move(fd)); });
     scheduler.Prestart();
+    channels.Start();
     listener->Start();
     return absl::OkStatus();
   }
@@ -125,6 +129,7 @@ class Server::Impl {
   Scheduler scheduler;
   SessionServices services;
   SessionManager sessions;
+  ChannelManager channels;
   std::optional<RpcContext> rpc;
   std::unique_ptr<GrpcServer> grpc;
   std::unique_ptr<Listener> listener;
@@ -153,6 +158,7 @@ void Server::Drain(absl::Time deadline, const std::function<bool()>& hurry) {
   impl_->grpc->SetServing(false);
   impl_->sessions.StopAdmission();
   impl_->scheduler.StopAdmission();
+  impl_->channels.Drain();
   while (absl::Now() < deadline && !hurry()) {
     if (impl_->scheduler.WaitUntilIdle(std::min(deadline, absl::Now() + kAskEvery))) {
       return;

@@ -15,12 +15,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/invocation.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 
 namespace wasmd::daemon {
@@ -30,13 +30,6 @@ namespace {
 constexpr size_t kMaxReferences = 10'000;
 constexpr std::string_view kInitialize = "_initialize";
 constexpr std::string_view kStart = "_start";
-
-engine::StoreOptions StoreOptionsOf(const GuestLimits& limits) {
-  engine::StoreOptions options;
-  options.memory_bytes = limits.memory_bytes;
-  options.wasm_stack_bytes = limits.wasm_stack_bytes;
-  return options;
-}
 
 // Adds the time inside the guest to `result`.
 class GuestTimer {
@@ -54,15 +47,6 @@ class GuestTimer {
   const int64_t start_;
 };
 
-// What stopped a guest, as it outlives the store: an exception's tag does not.
-engine::Stop StopOf(engine::Stop stop) {
-  if (auto* exception = std::get_if<engine::Exception>(&stop)) {
-    return engine::Trap{engine::TrapCode::kException, engine::ToString(stop),
-                        std::move(exception->backtrace)};
-  }
-  return stop;
-}
-
 // Calls `func` and keeps how it ended.
 absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value> args,
                   GuestResult& result) {
@@ -71,22 +55,9 @@ absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value>
   WASMD_ASSIGN_OR_RETURN(engine::Outcome<void> outcome, func.Call(args, result.values));
   if (!outcome.ok()) {
     result.values.clear();
-    result.stop = StopOf(std::move(outcome).stop());
+    result.stop = OutlivingStop(std::move(outcome).stop());
   }
   return absl::OkStatus();
-}
-
-// Calls "_initialize" where there is one, as reactors expect before anything else.
-absl::Status Initialize(engine::Instance& instance, GuestResult& result) {
-  const std::optional<engine::Extern> initialize = instance.FindExport(kInitialize);
-  if (!initialize.has_value()) {
-    return absl::OkStatus();
-  }
-  const auto* func = std::get_if<engine::FuncHandle>(&*initialize);
-  if (func == nullptr || !func->type().params.empty() || !func->type().results.empty()) {
-    return absl::OkStatus();
-  }
-  return Call(*func, {}, result);
 }
 
 absl::StatusOr<engine::Instance*> Instantiate(engine::Store& store, const engine::Linker& linker,
@@ -95,16 +66,10 @@ absl::StatusOr<engine::Instance*> Instantiate(engine::Store& store, const engine
   const GuestTimer timer(result);
   WASMD_ASSIGN_OR_RETURN(engine::Instantiation made, linker.Instantiate(store, std::move(module)));
   if (!made.outcome.ok()) {
-    result.stop = StopOf(std::move(made.outcome).stop());
+    result.stop = OutlivingStop(std::move(made.outcome).stop());
     return nullptr;
   }
   return made.instance;
-}
-
-bool ImportsWasi(const engine::LoadedModule& module) {
-  return std::ranges::any_of(module.module().imports, [](const engine::Import& import) {
-    return import.module == engine::kWasiModuleName;
-  });
 }
 
 absl::StatusOr<std::vector<engine::Value>> ArgumentsFor(const InstanceGroup* group,
@@ -137,21 +102,6 @@ absl::StatusOr<std::vector<engine::Value>> ArgumentsFor(const InstanceGroup* gro
   return values;
 }
 
-// The type of the exported function `name`.
-absl::StatusOr<const engine::FuncType*> FuncTypeOf(const engine::LoadedModule& loaded,
-                                                   std::string_view name) {
-  const engine::Module& module = loaded.module();
-  const auto found = std::ranges::find(module.exports, name, &engine::Export::name);
-  if (found == module.exports.end()) {
-    return absl::NotFoundError(StrCat("the module exports no \"", name, "\""));
-  }
-  if (found->kind != engine::ExternKind::kFunc) {
-    return absl::InvalidArgumentError(
-        StrCat("\"", name, "\" is no function but a ", engine::ToString(found->kind)));
-  }
-  return &module.func_type(found->index);
-}
-
 // Ends the invocation's guest time, whatever happens in between.
 class Armed {
  public:
@@ -166,19 +116,79 @@ class Armed {
   Invocation& invocation_;
 };
 
-absl::Status Abandoned() {
+}  // namespace
+
+engine::StoreOptions StoreOptionsOf(const GuestLimits& limits) {
+  engine::StoreOptions options;
+  options.memory_bytes = limits.memory_bytes;
+  options.wasm_stack_bytes = limits.wasm_stack_bytes;
+  return options;
+}
+
+engine::Stop OutlivingStop(engine::Stop stop) {
+  if (auto* exception = std::get_if<engine::Exception>(&stop)) {
+    return engine::Trap{engine::TrapCode::kException, engine::ToString(stop),
+                        std::move(exception->backtrace)};
+  }
+  return stop;
+}
+
+void NameFrames(std::string_view module_name, engine::Backtrace& backtrace) {
+  if (module_name.empty()) {
+    return;
+  }
+  std::vector<engine::BacktraceFrame> frames = backtrace.frames();
+  for (engine::BacktraceFrame& frame : frames) {
+    if (frame.module_name.empty()) {
+      frame.module_name = module_name;
+    }
+  }
+  backtrace = engine::Backtrace(std::move(frames), backtrace.omitted_frames());
+}
+
+bool ImportsWasi(const engine::LoadedModule& module) {
+  return std::ranges::any_of(module.module().imports, [](const engine::Import& import) {
+    return import.module == engine::kWasiModuleName;
+  });
+}
+
+absl::StatusOr<const engine::FuncType*> FuncTypeOf(const engine::LoadedModule& loaded,
+                                                   std::string_view name) {
+  const engine::Module& module = loaded.module();
+  const auto found = std::ranges::find(module.exports, name, &engine::Export::name);
+  if (found == module.exports.end()) {
+    return absl::NotFoundError(StrCat("the module exports no \"", name, "\""));
+  }
+  if (found->kind != engine::ExternKind::kFunc) {
+    return absl::InvalidArgumentError(
+        StrCat("\"", name, "\" is no function but a ", engine::ToString(found->kind)));
+  }
+  return &module.func_type(found->index);
+}
+
+absl::Status InitializeReactor(engine::Instance& instance, GuestResult& result) {
+  const std::optional<engine::Extern> initialize = instance.FindExport(kInitialize);
+  if (!initialize.has_value()) {
+    return absl::OkStatus();
+  }
+  const auto* func = std::get_if<engine::FuncHandle>(&*initialize);
+  if (func == nullptr || !func->type().params.empty() || !func->type().results.empty()) {
+    return absl::OkStatus();
+  }
+  return Call(*func, {}, result);
+}
+
+absl::Status AbandonedError() {
   return absl::FailedPreconditionError(
       "the instance was stopped in the middle of an invocation and can only be dropped");
 }
-
-}  // namespace
 
 InstanceGroup::InstanceGroup(std::shared_ptr<engine::RuntimeEnv> env, const GuestLimits& limits)
     : store_(std::make_unique<engine::Store>(std::move(env), StoreOptionsOf(limits))) {}
 
 InstanceGroup::Turn InstanceGroup::Enter(Waiting waiting, size_t max_waiting) {
   std::vector<Waiting> dead;  // Destroyed without the lock.
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   if (!taken_) {
     taken_ = true;
     return Turn::kNow;
@@ -201,8 +211,13 @@ InstanceGroup::Turn InstanceGroup::Enter(Waiting waiting, size_t max_waiting) {
   return Turn::kLater;
 }
 
+bool InstanceGroup::TryEnter() {
+  const engine::MutexLock lock(mutex_);
+  return !std::exchange(taken_, true);
+}
+
 std::function<void()> InstanceGroup::Leave() {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   if (waiting_.empty()) {
     taken_ = false;
     return nullptr;
@@ -240,7 +255,7 @@ absl::StatusOr<InstantiateResult> InstantiateGuest(InstanceGroup& group,
                                                    const InstantiateSpec& spec,
                                                    Invocation& invocation) {
   if (group.store().is_abandoned()) {
-    return Abandoned();
+    return AbandonedError();
   }
   engine::Linker linker;
   std::unique_ptr<engine::Wasi> wasi;
@@ -260,7 +275,7 @@ absl::StatusOr<InstantiateResult> InstantiateGuest(InstanceGroup& group,
   WASMD_ASSIGN_OR_RETURN(made.instance,
                          Instantiate(group.store(), linker, spec.module, made.result));
   if (made.instance != nullptr && spec.wasi) {
-    WASMD_RETURN_IF_ERROR(Initialize(*made.instance, made.result));
+    WASMD_RETURN_IF_ERROR(InitializeReactor(*made.instance, made.result));
     if (made.result.stop.has_value()) {
       made.instance = nullptr;
     }
@@ -273,7 +288,7 @@ absl::StatusOr<CallGuestResult> CallGuest(InstanceGroup& group, engine::Instance
                                           const CallSpec& spec, Invocation& invocation,
                                           const std::function<uint64_t()>& next_handle) {
   if (group.store().is_abandoned()) {
-    return Abandoned();
+    return AbandonedError();
   }
   WASMD_ASSIGN_OR_RETURN(const engine::FuncType* const type,
                          FuncTypeOf(instance.module(), spec.func));
@@ -326,7 +341,7 @@ absl::StatusOr<CallGuestResult> CallFreshGuest(const std::shared_ptr<engine::Run
   }
   WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance->Func(spec.func));
   if (wasi != nullptr) {
-    WASMD_RETURN_IF_ERROR(Initialize(*instance, called.result));
+    WASMD_RETURN_IF_ERROR(InitializeReactor(*instance, called.result));
   }
   if (!called.result.stop.has_value()) {
     WASMD_RETURN_IF_ERROR(Call(func, args, called.result));

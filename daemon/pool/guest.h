@@ -20,10 +20,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/invocation.h"
+#include "engine/base/mutex.h"
 
 namespace wasmd::daemon {
 
@@ -74,6 +74,8 @@ class InstanceGroup {
   };
   enum class Turn : uint8_t { kNow, kLater, kFull };
   Turn Enter(Waiting waiting, size_t max_waiting);
+  // Takes the turn if nobody has it, and allocates nothing.
+  bool TryEnter();
   // Ends the turn. A returned task has the next one.
   std::function<void()> Leave();
 
@@ -94,10 +96,26 @@ class InstanceGroup {
   std::vector<std::unique_ptr<engine::Wasi>> wasis_;
   std::unique_ptr<engine::Store> store_;
   std::vector<std::pair<uint64_t, engine::Value>> references_;
-  absl::Mutex mutex_;
+  engine::Mutex mutex_;
   bool taken_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
 };
+
+// What stopped a guest, as it outlives its store: an exception's tag does not.
+engine::Stop OutlivingStop(engine::Stop stop);
+// Where one module alone runs, frames of a module without a name of its own are told by the name
+// that it was uploaded with. An empty name changes nothing.
+void NameFrames(std::string_view module_name, engine::Backtrace& backtrace);
+// The module imports functions of WASI.
+bool ImportsWasi(const engine::LoadedModule& module);
+// Calls "_initialize" where there is one, as reactors expect before anything else.
+absl::Status InitializeReactor(engine::Instance& instance, GuestResult& result);
+// The type of the exported function `name`. kNotFound, kInvalidArgument: it is something else.
+absl::StatusOr<const engine::FuncType*> FuncTypeOf(const engine::LoadedModule& module,
+                                                   std::string_view name);
+engine::StoreOptions StoreOptionsOf(const GuestLimits& limits);
+// For calls of a group whose guest was interrupted.
+absl::Status AbandonedError();
 
 // Makes an instance in `group`. `imports`: module names and the instances that satisfy them, all of
 // this group. `wasi`: WASI with neither arguments nor directories. An export "_initialize" is

@@ -38,9 +38,16 @@ class RingSource {
   virtual void WakeClient() = 0;
   // The client breaks the protocol. Nothing of it is served any more. Any thread; does not block.
   virtual void Violate(std::string_view reason) = 0;
-  // Nothing is served any more, whatever lies in the ring. Thread-safe.
-  bool is_closed() const { return closed_.load(std::memory_order_relaxed); }
-  void MarkClosed() { closed_.store(true, std::memory_order_relaxed); }
+  // Thread-safe. kDraining: messages are answered, and nothing is called. kClosed: nothing is
+  // served any more, whatever lies in the ring.
+  enum class Life : uint8_t { kOpen, kDraining, kClosed };
+  Life life() const { return life_.load(std::memory_order_relaxed); }
+  bool is_closed() const { return life() == Life::kClosed; }
+  void MarkClosed() { life_.store(Life::kClosed, std::memory_order_relaxed); }
+  void MarkDraining() {
+    Life open = Life::kOpen;
+    life_.compare_exchange_strong(open, Life::kDraining, std::memory_order_relaxed);
+  }
 
  protected:
   ring::DaemonEnd end_;
@@ -49,7 +56,7 @@ class RingSource {
   friend class WorkerPool;
 
   const int doorbell_;
-  std::atomic<bool> closed_{false};
+  std::atomic<Life> life_{Life::kOpen};
   std::atomic<bool> unparked_{false};  // To be visited, whatever lies in the ring.
   // Of who serves its lane.
   bool marked_asleep_ = false;

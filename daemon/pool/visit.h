@@ -52,6 +52,8 @@ class alignas(128) Visit {
   void BeginCall(uint64_t number, uint64_t deadline_ns) {
     deadline_ns_.store(deadline_ns, std::memory_order_relaxed);
     call_.store(number + 1, std::memory_order_release);  // Pairs with Peek.
+    // What is read from here on is not read before: that the source has been closed, say.
+    fence_.Light();
   }
   // As End.
   bool EndCall() {

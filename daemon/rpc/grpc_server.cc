@@ -29,7 +29,7 @@ constexpr int kMaxStreams = 1024;
 
 class GrpcServer::Impl {
  public:
-  std::array<std::unique_ptr<grpc::Service>, 5> services;
+  std::array<std::unique_ptr<grpc::Service>, 6> services;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> server;
 };
@@ -38,8 +38,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(const RpcContext&
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto impl = std::make_unique<Impl>();
-  impl->services = {NewSessionService(rpc), NewModuleService(rpc), NewInstanceService(rpc),
-                    NewInvocationService(rpc), NewServerService(rpc)};
+  impl->services = {NewSessionService(rpc),    NewModuleService(rpc),  NewInstanceService(rpc),
+                    NewInvocationService(rpc), NewChannelService(rpc), NewServerService(rpc)};
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);

@@ -21,9 +21,12 @@ class CallbackServerContext;
 
 namespace wasmd::daemon {
 
+class ChannelManager;
+
 // Outlives the server.
 struct RpcContext {
   SessionManager& sessions;
+  ChannelManager& channels;
   std::string version;
   absl::Time started_at;
   std::function<uint32_t()> connection_count;

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/server_context.h"
 
+#include "daemon/channel/channel_manager.h"
 #include "daemon/observe/counters.h"
 #include "daemon/observe/process_stats.h"
 #include "daemon/pool/invocation.h"
@@ -62,6 +63,8 @@ class ServerService final : public v1::ServerService::CallbackService {
     response->set_traps_total(counters.traps.value());
     response->set_cancelled_total(counters.cancelled.value());
     response->set_deadline_exceeded_total(counters.deadline_exceeded.value());
+    response->set_channels(rpc_.channels.channel_count());
+    response->set_channel_calls_total(rpc_.channels.calls());
     response->set_queued_calls(services.scheduler.queued_calls());
     // A session's user where one is named; else the one that its connection may stand for.
     const absl::StatusOr<std::shared_ptr<Session>> session = SessionOf(rpc_, *context);

@@ -13,6 +13,7 @@ namespace wasmd::daemon {
 struct RpcContext;
 
 // `rpc` outlives them. Thread-safe.
+std::unique_ptr<grpc::Service> NewChannelService(const RpcContext& rpc);
 std::unique_ptr<grpc::Service> NewSessionService(const RpcContext& rpc);
 std::unique_ptr<grpc::Service> NewModuleService(const RpcContext& rpc);
 std::unique_ptr<grpc::Service> NewInstanceService(const RpcContext& rpc);

@@ -67,7 +67,9 @@ class SessionService final : public v1::SessionService::CallbackService {
     WASMD_FEATURES(FEATURE)
 #undef FEATURE
     capabilities.add_host_modules(std::string(engine::kWasiModuleName));
-    capabilities.set_descriptor_passing(context.peer().starts_with("unix"));
+    const bool is_unix = context.peer().starts_with("unix");
+    capabilities.set_descriptor_passing(is_unix);
+    capabilities.set_channels(is_unix);
     const SessionServices& services = rpc_.sessions.services();
     for (const auto& [name, directory] : services.roots) {
       capabilities.add_roots(name);

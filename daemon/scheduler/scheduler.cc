@@ -34,6 +34,8 @@ constexpr size_t kHostStackBytes = size_t{1} << 20;
 // none.
 constexpr uint32_t kKeptRunThreads = 8;
 
+constexpr absl::Duration kRingCallsAgain = absl::Milliseconds(5);
+
 // How much before a deadline the guest is stopped, so that the answer which names the invocation
 // reaches the client before its own timer does.
 absl::Duration ReplyMargin(absl::Duration remaining) {
@@ -210,9 +212,12 @@ void Scheduler::StopAdmission() {
 
 bool Scheduler::WaitUntilIdle(absl::Time deadline) {
   const absl::MutexLock lock(&mutex_);
-  while (!active_.empty()) {
-    if (ended_.WaitWithDeadline(&mutex_, deadline) && !active_.empty()) {
-      return false;
+  // Nobody tells us when a call over a ring ends.
+  while (!active_.empty() || calls_.InRingCall()) {
+    const absl::Time look_again = active_.empty() ? absl::Now() + kRingCallsAgain : deadline;
+    if (ended_.WaitWithDeadline(&mutex_, std::min(deadline, look_again)) &&
+        absl::Now() >= deadline) {
+      return active_.empty() && !calls_.InRingCall();
     }
   }
   return true;

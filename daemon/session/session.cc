@@ -39,28 +39,15 @@ absl::Status Closed() {
   return absl::NotFoundError("the session has ended");
 }
 
-// Where one module alone runs, frames of a module without a name of its own are told by the name
-// that it was uploaded with.
 void NameFrames(const std::string& module_name, GuestResult& result) {
   if (!result.stop.has_value()) {
     return;
   }
-  engine::Backtrace* backtrace = nullptr;
   if (auto* trap = std::get_if<engine::Trap>(&*result.stop)) {
-    backtrace = &trap->backtrace;
+    NameFrames(module_name, trap->backtrace);
   } else if (auto* interrupt = std::get_if<engine::Interrupt>(&*result.stop)) {
-    backtrace = &interrupt->backtrace;
+    NameFrames(module_name, interrupt->backtrace);
   }
-  if (backtrace == nullptr) {
-    return;
-  }
-  std::vector<engine::BacktraceFrame> frames = backtrace->frames();
-  for (engine::BacktraceFrame& frame : frames) {
-    if (frame.module_name.empty()) {
-      frame.module_name = module_name;
-    }
-  }
-  *backtrace = engine::Backtrace(std::move(frames), backtrace->omitted_frames());
 }
 
 // How an invocation that was interrupted is told to its client.
@@ -88,6 +75,9 @@ const GuestResult& ResultOf(const GuestResult& result) {
 }
 const GuestResult& ResultOf(const CallGuestResult& called) {
   return called.result;
+}
+const GuestResult& ResultOf(const BoundInstance& bound) {
+  return bound.result;
 }
 const GuestResult& ResultOf(const CreateInstanceResult& created) {
   return created.result;
@@ -428,10 +418,8 @@ absl::StatusOr<uint64_t> Session::AddInstance(std::shared_ptr<HeldInstance> held
   if (closed_) {
     return Closed();
   }
-  if (instances_.size() >= services_.options.max_instances_per_session) {
-    return absl::ResourceExhaustedError(StrCat("a session has no more than ",
-                                               services_.options.max_instances_per_session,
-                                               " instances (--max-session-instances)"));
+  if (instances_.size() + bound_instances_ >= services_.options.max_instances_per_session) {
+    return TooManyInstances();
   }
   const uint64_t instance = NextHandle();
   instances_.emplace(instance, std::move(held));
@@ -496,6 +484,87 @@ Session::Started Session::CreateInstance(CreateInstanceSpec spec, Done<CreateIns
       std::move(done));
 }
 
+absl::StatusOr<ModuleRecord> Session::FindModule(const std::string& module) const {
+  return services_.store.Find(identity_.principal, module);
+}
+
+absl::StatusOr<BoundInstance> Session::FindBound(uint64_t instance) const {
+  WASMD_ASSIGN_OR_RETURN(const std::shared_ptr<HeldInstance> held, FindInstance(instance));
+  return BoundInstance{held, held->group, held->instance, {}};
+}
+
+Session::Started Session::MakeBound(const ModuleRecord& module, absl::Time deadline,
+                                    Done<BoundInstance> done) {
+  InvocationInfo info;
+  info.kind = InvocationKind::kInstantiate;
+  info.module = module.module->digest;
+  info.module_name = module.name;
+  absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+      NewInvocation(std::move(info), Quota::kCalls);
+  absl::StatusOr<std::shared_ptr<HeldInstance>> held =
+      invocation.ok() ? NewBound() : invocation.status();
+  if (!held.ok()) {
+    if (invocation.ok()) {
+      Forget(**invocation, Quota::kCalls);
+    }
+    done(held.status());
+    return nullptr;
+  }
+  (*held)->module = module.module;
+  (*held)->group = std::make_shared<InstanceGroup>(services_.engine.runtime(), Limits());
+  return Start<BoundInstance>(
+      *invocation, Quota::kCalls, deadline, (*held)->group,
+      [held = *held](Invocation& running) -> absl::StatusOr<BoundInstance> {
+        InstantiateSpec spec;
+        spec.module = held->module->module;
+        spec.wasi = ImportsWasi(*spec.module);
+        WASMD_ASSIGN_OR_RETURN(InstantiateResult made,
+                               InstantiateGuest(*held->group, spec, running));
+        held->instance = made.instance;
+        return BoundInstance{held, held->group, made.instance, std::move(made.result)};
+      },
+      std::move(done));
+}
+
+absl::StatusOr<std::shared_ptr<Session::HeldInstance>> Session::NewBound() {
+  const absl::MutexLock lock(&mutex_);
+  if (instances_.size() + bound_instances_ >= services_.options.max_instances_per_session) {
+    return TooManyInstances();
+  }
+  ++bound_instances_;
+  return std::shared_ptr<HeldInstance>(new HeldInstance,
+                                       [self = shared_from_this()](const HeldInstance* held) {
+                                         delete held;
+                                         const absl::MutexLock release(&self->mutex_);
+                                         --self->bound_instances_;
+                                       });
+}
+
+absl::Status Session::TooManyInstances() const {
+  return absl::ResourceExhaustedError(StrCat("a session has no more than ",
+                                             services_.options.max_instances_per_session,
+                                             " instances (--max-session-instances)"));
+}
+
+absl::StatusOr<uint64_t> Session::OnClose(std::function<void()> closer) {
+  const absl::MutexLock lock(&mutex_);
+  if (closed_) {
+    return Closed();
+  }
+  const uint64_t key = NextHandle();
+  closers_.emplace(key, std::move(closer));
+  return key;
+}
+
+void Session::ForgetCloser(uint64_t key) {
+  std::function<void()> forgotten;  // Released without the lock.
+  const absl::MutexLock lock(&mutex_);
+  if (const auto found = closers_.find(key); found != closers_.end()) {
+    forgotten = std::move(found->second);
+    closers_.erase(found);
+  }
+}
+
 Session::Started Session::Access(AccessSpec spec, std::function<void(absl::Status)> done) {
   absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(spec.instance);
   if (!held.ok()) {
@@ -551,7 +620,7 @@ std::vector<InstanceRecord> Session::ListInstances() const {
 
 uint32_t Session::instance_count() const {
   const absl::MutexLock lock(&mutex_);
-  return static_cast<uint32_t>(instances_.size());
+  return static_cast<uint32_t>(instances_.size()) + bound_instances_;
 }
 
 void Session::Touch() {
@@ -569,6 +638,7 @@ void Session::Close(engine::InterruptReason reason) {
   std::vector<std::shared_ptr<Invocation>> running;
   std::unordered_map<uint64_t, engine::UniqueFd> descriptors;
   std::map<uint64_t, std::shared_ptr<HeldInstance>> instances;
+  std::map<uint64_t, std::function<void()>> closers;
   {
     const absl::MutexLock lock(&mutex_);
     if (closed_) {
@@ -580,6 +650,10 @@ void Session::Close(engine::InterruptReason reason) {
     }
     descriptors.swap(descriptors_);
     instances.swap(instances_);
+    closers.swap(closers_);
+  }
+  for (const auto& [key, closer] : closers) {
+    closer();
   }
   for (const std::shared_ptr<Invocation>& invocation : running) {
     invocation->Interrupt(reason);

@@ -100,6 +100,15 @@ struct InstanceRecord {
   uint64_t invocations = 0;
 };
 
+// An instance that functions of a channel are bound to.
+struct BoundInstance {
+  std::shared_ptr<const void> place;     // Keeps the module, and the instance's place in the quota.
+  std::shared_ptr<InstanceGroup> group;  // Shared with the session where it is the session's.
+  engine::Instance* instance =
+      nullptr;  // Null: a start function did not return; `result` says why.
+  GuestResult result;
+};
+
 // Something to be done on an instance by who has its turn.
 struct AccessSpec {
   uint64_t instance = 0;
@@ -158,6 +167,19 @@ class Session : public std::enable_shared_from_this<Session> {
   std::vector<InstanceRecord> ListInstances() const;
   uint32_t instance_count() const;
 
+  // ---- What channels need
+
+  absl::StatusOr<ModuleRecord> FindModule(const std::string& module) const;
+  absl::StatusOr<BoundInstance> FindBound(uint64_t instance) const;
+  // Makes an instance that is not in the session's table, but in its quota. WASI as for calls.
+  Started MakeBound(const ModuleRecord& module, absl::Time deadline, Done<BoundInstance> done);
+  // Limits of one guest.
+  GuestLimits Limits(uint64_t max_memory_bytes = 0) const;
+  // `closer` is called when the session ends, on any thread. kNotFound: it has ended. The key is
+  // for ForgetCloser.
+  absl::StatusOr<uint64_t> OnClose(std::function<void()> closer);
+  void ForgetCloser(uint64_t key);
+
   // ---- Life
 
   // Marks it as used now.
@@ -185,7 +207,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void Forget(const Invocation& invocation, Quota quota);
   absl::StatusOr<std::shared_ptr<HeldInstance>> FindInstance(uint64_t instance) const;
   absl::StatusOr<uint64_t> AddInstance(std::shared_ptr<HeldInstance> held);
-  GuestLimits Limits(uint64_t max_memory_bytes = 0) const;
+  absl::StatusOr<std::shared_ptr<HeldInstance>> NewBound();
+  absl::Status TooManyInstances() const;
   absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec);
   uint64_t NextHandle() { return next_handle_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -208,6 +231,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::unordered_map<uint64_t, std::shared_ptr<Invocation>> invocations_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, engine::UniqueFd> descriptors_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, std::shared_ptr<HeldInstance>> instances_ ABSL_GUARDED_BY(mutex_);
+  uint32_t bound_instances_ ABSL_GUARDED_BY(mutex_) = 0;  // Of channels.
+  std::map<uint64_t, std::function<void()>> closers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace wasmd::daemon
