@@ -39,7 +39,7 @@ absl::Status Closed() {
   return absl::NotFoundError("the session has ended");
 }
 
-void NameFrames(const std::string& module_name, GuestResult& result) {
+void NameStop(const std::string& module_name, GuestResult& result) {
   if (!result.stop.has_value()) {
     return;
   }
@@ -302,7 +302,7 @@ Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done)
         absl::StatusOr<CallGuestResult> called =
             CallFreshGuest(services_.engine.runtime(), Limits(), stored->module, call, running);
         if (called.ok()) {
-          NameFrames(running.info().module_name, called->result);
+          NameStop(running.info().module_name, called->result);
         }
         return called;
       },
@@ -381,7 +381,7 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
         absl::StatusOr<GuestResult> ended = RunGuest(services_.engine.runtime(), limits,
                                                      stored->module, std::move(*options), running);
         if (ended.ok()) {
-          NameFrames(running.info().module_name, *ended);
+          NameStop(running.info().module_name, *ended);
         }
         return ended;
       },
