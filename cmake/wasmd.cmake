@@ -7,9 +7,10 @@
 #   wasmd_executable(NAME wasmd SRCS main.cc DEPS daemon_rpc [INSTALL])
 #       Lands in <build>/bin.
 #   wasmd_test(NAME code_map_test SRCS code_map_test.cc DEPS engine_code [LABELS unit] [TIMEOUT 60]
-#              [ENVIRONMENT K=V …] [WHOLE])
+#              [ENVIRONMENT K=V …] [WHOLE] [TSAN])
 #       GoogleTest and gMock with a main. ctest lists every case; with WHOLE (many tiny cases) the
-#       binary is one ctest. Lands in <build>/bin/tests.
+#       binary is one ctest. TSAN: a test of daemon/ or client/ that ThreadSanitizer can judge. Lands in
+#       <build>/bin/tests.
 #   wasmd_fuzz(NAME decode_fuzz SRCS decode_fuzz.cc DEPS engine_binary [CORPUS corpus/decode])
 #       One LLVMFuzzerTestOneInput. With WASMD_FUZZ it links libFuzzer; in every other build the same
 #       sources replay the corpus as a ctest. Lands in <build>/bin/fuzz.
@@ -174,14 +175,14 @@ function(wasmd_executable)
 endfunction()
 
 function(wasmd_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "WHOLE" "NAME;TIMEOUT;WORKING_DIRECTORY" "SRCS;DEPS;LABELS;ENVIRONMENT")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "WHOLE;TSAN" "NAME;TIMEOUT;WORKING_DIRECTORY" "SRCS;DEPS;LABELS;ENVIRONMENT")
   _wasmd_check_arguments(wasmd_test)
   if(NOT WASMD_TESTS)
     return()
   endif()
   # Debian's abseil and gRPC are not instrumented: what their locks order looks like races. The engine has locks of
   # its own (engine/base/mutex.h).
-  if(WASMD_SANITIZE MATCHES "thread" AND CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/unit/(daemon|client)")
+  if(WASMD_SANITIZE MATCHES "thread" AND NOT arg_TSAN AND CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/unit/(daemon|client)")
     message(STATUS "SKIPPED: ${arg_NAME}: ThreadSanitizer does not see abseil's locks")
     return()
   endif()

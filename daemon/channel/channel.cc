@@ -87,6 +87,7 @@ Channel::Channel(Parts parts, Hooks hooks)
 Channel::~Channel() {
   // It got a turn that it could not use any more.
   if (has_waiting_ && turn_granted_.load(std::memory_order_acquire)) {
+    has_turn_ = true;
     LeaveTurn(*funcs_[waiting_.func].load(std::memory_order_acquire));
   }
 }
@@ -280,18 +281,18 @@ Channel::Step Channel::ExecuteArena(daemon::Visit& visit, const Submission& mess
   const ring::SegmentView& view = end_.view();
   const uint64_t arena_bytes = view.geometry().arena_bytes;
   const bool as_bytes = message.kind == SubmissionKind::kCallBytes;
+  if (as_bytes != func.is_bytes()) {
+    Fail(message, absl::InvalidArgumentError(StrCat("\"", func.name(), "\" was ",
+                                                    func.is_bytes() ? "" : "not ",
+                                                    "bound as a function on byte strings")));
+    return Step::kAnswered;
+  }
   if (message.words != ring::kInlineWords ||
       !ring::IsInArena(place.input_offset, place.input_bytes, arena_bytes) ||
       !ring::IsInArena(place.output_offset, place.output_capacity, arena_bytes) ||
       (!as_bytes && (place.input_offset % 8 != 0 || place.output_offset % 8 != 0))) {
     return ViolatedBy(
         "a message's input or output lies outside of the arena, or not aligned in it");
-  }
-  if (as_bytes != func.is_bytes()) {
-    Fail(message, absl::InvalidArgumentError(StrCat("\"", func.name(), "\" was ",
-                                                    func.is_bytes() ? "" : "not ",
-                                                    "bound as a function on byte strings")));
-    return Step::kAnswered;
   }
   const std::byte* const input = view.arena() + place.input_offset;
   std::byte* const output = view.arena() + place.output_offset;
@@ -350,10 +351,8 @@ bool Channel::TakeTurn(const Submission& message, BoundFunc& func) {
   if (group == nullptr) [[likely]] {
     return true;
   }
-  if (std::exchange(has_waiting_, false)) {
-    return true;  // It came back with its turn.
-  }
-  if (group->TryEnter()) {
+  if (std::exchange(has_waiting_, false) || group->TryEnter()) {  // Back with its turn, or at once.
+    has_turn_ = true;
     return true;
   }
   waiting_ = message;
@@ -371,6 +370,7 @@ bool Channel::TakeTurn(const Submission& message, BoundFunc& func) {
   switch (group->Enter(std::move(waiting), max_waiting_)) {
     case InstanceGroup::Turn::kNow:
       has_waiting_ = false;
+      has_turn_ = true;
       return true;
     case InstanceGroup::Turn::kLater:
       return false;
@@ -383,11 +383,10 @@ bool Channel::TakeTurn(const Submission& message, BoundFunc& func) {
 }
 
 void Channel::LeaveTurn(BoundFunc& func) {
-  InstanceGroup* const group = func.group();
-  if (group == nullptr) [[likely]] {
+  if (!std::exchange(has_turn_, false)) [[likely]] {
     return;
   }
-  if (std::function<void()> next = group->Leave()) {
+  if (std::function<void()> next = func.group()->Leave()) {
     hooks_.tasks->SubmitAdmitted(std::move(next));
   }
 }
@@ -413,6 +412,10 @@ bool Channel::Run(daemon::Visit& visit, const Submission& message, BoundFunc& fu
   }
   if (outcome.ok()) {
     FillStop(func, std::move(*outcome).stop(), answer);
+  } else if (func.is_abandoned()) {
+    FillFailure(absl::FailedPreconditionError(
+                    "the instance was stopped in the middle of a call; bind its functions again"),
+                answer);
   } else {
     FillFailure(outcome.status(), answer);
   }

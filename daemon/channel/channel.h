@@ -136,6 +136,7 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
   ring::Submission waiting_;                           // For its turn.
   bool has_waiting_ = false;
   std::atomic<bool> turn_granted_{false};
+  bool has_turn_ = false;      // Of a shared instance, for the call that runs.
   bool refused_turn_ = false;  // Too many wait already.
   engine::InterruptReason interrupted_by_ = engine::InterruptReason::kNone;
   std::vector<uint64_t> scratch_;  // Words on their way to and from the arena.

@@ -100,6 +100,11 @@ class BoundFunc {
     return policy_ == InstancePolicy::kShared ? kept_->group.get() : nullptr;
   }
 
+  // An interrupt left its instance in the middle of a call.
+  bool is_abandoned() const {
+    return kept_ != nullptr && kept_->group->store().is_abandoned();
+  }
+
   // The arguments of the next call. `words` has param_words().
   void SetArguments(const uint64_t* words);
   // Calls it. A status: it was not called (the instance was abandoned, or there can be none).
