@@ -97,15 +97,16 @@ Channel::~Channel() {
 std::shared_ptr<KeptInstance> Channel::FindKept(const std::string& module) const {
   const MutexLock lock(mutex_);
   const auto found = kept_.find(module);
-  return found == kept_.end() || found->second->group->store().is_abandoned() ? nullptr
-                                                                              : found->second;
+  return found == kept_.end() || found->second->abandoned.load(std::memory_order_relaxed)
+             ? nullptr
+             : found->second;
 }
 
 std::shared_ptr<KeptInstance> Channel::Keep(const std::string& module,
                                             std::shared_ptr<KeptInstance> kept) {
   const MutexLock lock(mutex_);
   std::shared_ptr<KeptInstance>& held = kept_[module];
-  if (held == nullptr || held->group->store().is_abandoned()) {
+  if (held == nullptr || held->abandoned.load(std::memory_order_relaxed)) {
     held = std::move(kept);
   }
   return held;

@@ -124,9 +124,9 @@ absl::StatusOr<std::unique_ptr<BoundFunc>> BoundFunc::OfInstance(InstancePolicy 
                                                                  bool bytes) {
   WASMD_ASSIGN_OR_RETURN(const engine::FuncType* const type,
                          FuncTypeOf(kept->instance->module(), func));
-  WASMD_RETURN_IF_ERROR(CheckTravels(func, *type));
+  WASMD_RETURN_IF_ERROR(bytes ? BytesCall::Check(kept->instance->module(), func)
+                              : CheckTravels(func, *type));
   std::unique_ptr<BoundFunc> self(new BoundFunc(policy, func, *type, bytes));
-  WASMD_RETURN_IF_ERROR(self->Resolve(*kept->instance));
   self->kept_ = std::move(kept);
   return self;
 }
@@ -196,12 +196,17 @@ void BoundFunc::GetResults(uint64_t* words) const {
 }
 
 absl::StatusOr<engine::Outcome<void>> BoundFunc::CallOther() {
-  if (policy_ == InstancePolicy::kShared) {
+  if (policy_ != InstancePolicy::kFresh) {
     engine::Store& store = kept_->group->store();
     if (store.is_abandoned()) {
       return AbandonedError();
     }
-    gate().Arm(store);
+    if (policy_ == InstancePolicy::kShared) {
+      gate().Arm(store);
+    }
+    if (!func_.has_value()) {
+      WASMD_RETURN_IF_ERROR(Resolve(*kept_->instance));
+    }
     return CallReady();
   }
   if (!func_.has_value()) {
@@ -219,7 +224,9 @@ absl::StatusOr<engine::Outcome<void>> BoundFunc::CallOther() {
 void BoundFunc::Finish(bool interrupted) {
   switch (policy_) {
     case InstancePolicy::kChannel:
-      if (interrupted && !kept_->group->store().is_abandoned()) {
+      if (interrupted && kept_->group->store().is_abandoned()) {
+        kept_->abandoned.store(true, std::memory_order_relaxed);
+      } else if (interrupted) {
         kept_->gate.Arm(kept_->group->store());
       }
       break;

@@ -38,6 +38,8 @@ struct KeptInstance {
   std::shared_ptr<InstanceGroup> group;
   engine::Instance* instance = nullptr;  // The group's.
   InterruptGate gate;
+  // An interrupt left it in the middle of a call. Set by the thread that serves the channel.
+  std::atomic<bool> abandoned{false};
 };
 
 // Makes instance after instance of a module.
@@ -74,7 +76,8 @@ class FreshInstances {
 class BoundFunc {
  public:
   // kNotFound, kInvalidArgument: see FuncTypeOf; or a parameter or result is a reference. `bytes`:
-  // a function on byte strings.
+  // a function on byte strings. The module alone is looked at: others may be using the instance,
+  // where the function is looked up in its first call.
   static absl::StatusOr<std::unique_ptr<BoundFunc>> OfKept(std::shared_ptr<KeptInstance> kept,
                                                            std::string_view func, bool bytes);
   static absl::StatusOr<std::unique_ptr<BoundFunc>> OfShared(std::shared_ptr<KeptInstance> shared,
@@ -109,7 +112,7 @@ class BoundFunc {
   void SetArguments(const uint64_t* words);
   // Calls it. A status: it was not called (the instance was abandoned, or there can be none).
   [[gnu::always_inline]] absl::StatusOr<engine::Outcome<void>> Call() {
-    if (policy_ == InstancePolicy::kChannel) [[likely]] {
+    if (policy_ == InstancePolicy::kChannel && func_.has_value()) [[likely]] {
       return CallReady();
     }
     return CallOther();
@@ -144,7 +147,7 @@ class BoundFunc {
   const bool is_bytes_;
   uint32_t param_words_ = 0;
   uint32_t result_words_ = 0;
-  // kFresh: of the instance that is ready, if one is.
+  // Empty until it has been looked up. kFresh: of the instance that is ready, if one is.
   std::optional<engine::FuncHandle> func_;
   std::vector<engine::Value> args_;
   std::vector<engine::Value> results_;

@@ -57,18 +57,31 @@ absl::StatusOr<engine::TypedFunc<Signature>> Find(engine::Instance& instance,
   return found;
 }
 
-absl::StatusOr<engine::MemoryHandle> FindBytesMemory(engine::Instance& instance) {
-  const std::optional<engine::Extern> named = instance.FindExport(kMemory);
-  WASMD_ASSIGN_OR_RETURN(
-      const engine::MemoryHandle memory,
-      FindMemory(instance, named.has_value() && std::holds_alternative<engine::MemoryHandle>(*named)
-                               ? kMemory
-                               : std::string_view()));
-  if (memory.type().address != engine::AddressType::kI32) {
-    return absl::InvalidArgumentError(
-        "functions on byte strings need a memory with 32-bit addresses");
+// The name of the memory that byte strings lie in: "memory", or else the only one that is exported.
+absl::StatusOr<std::string> MemoryName(const engine::LoadedModule& module) {
+  std::optional<engine::ExportType> found;
+  for (const engine::ExportType& candidate : module.exports()) {
+    if (engine::KindOf(candidate.type) != engine::ExternKind::kMemory) {
+      continue;
+    }
+    if (candidate.name == kMemory) {
+      found = candidate;
+      break;
+    }
+    if (found.has_value()) {
+      return absl::InvalidArgumentError(
+          "a function on byte strings needs a memory that is exported as \"memory\", or one alone");
+    }
+    found = candidate;
   }
-  return memory;
+  if (!found.has_value()) {
+    return absl::NotFoundError("a function on byte strings needs an exported memory");
+  }
+  if (std::get<engine::MemoryType>(found->type).address != engine::AddressType::kI32) {
+    return absl::InvalidArgumentError(
+        "a function on byte strings needs a memory with 32-bit addresses");
+  }
+  return found->name;
 }
 
 // `size` bytes of the memory at `offset`, if they lie inside.
@@ -90,7 +103,8 @@ engine::Outcome<uint64_t> OutOfBounds(std::string_view what) {
 
 absl::Status BytesCall::Check(const engine::LoadedModule& module, std::string_view func) {
   WASMD_RETURN_IF_ERROR(CheckType(module, func, Bytes::type()));
-  return CheckType(module, kRealloc, Realloc::type());
+  WASMD_RETURN_IF_ERROR(CheckType(module, kRealloc, Realloc::type()));
+  return MemoryName(module).status();
 }
 
 absl::StatusOr<BytesCall> BytesCall::Resolve(engine::Instance& instance, std::string_view func) {
@@ -103,7 +117,8 @@ absl::StatusOr<BytesCall> BytesCall::Resolve(engine::Instance& instance, std::st
   if (instance.FindExport(post_name).has_value()) {
     WASMD_ASSIGN_OR_RETURN(post, Find<void(uint32_t)>(instance, post_name));
   }
-  WASMD_ASSIGN_OR_RETURN(const engine::MemoryHandle memory, FindBytesMemory(instance));
+  WASMD_ASSIGN_OR_RETURN(const std::string memory_name, MemoryName(instance.module()));
+  WASMD_ASSIGN_OR_RETURN(const engine::MemoryHandle memory, instance.Memory(memory_name));
   return BytesCall(realloc, bytes, post, memory);
 }
 

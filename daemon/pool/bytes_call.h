@@ -35,7 +35,7 @@ class BytesCall {
   // 64-bit addresses. The message names it and says what it should be.
   static absl::StatusOr<BytesCall> Resolve(engine::Instance& instance, std::string_view func);
 
-  // The same of a module's exports, before there is an instance; the memory is not looked at.
+  // The same of a module's exports, whatever is done with its instances.
   static absl::Status Check(const engine::LoadedModule& module, std::string_view func);
 
   // Calls it with a copy of `input`, which is read once, and copies the output to `output`, or as

@@ -140,10 +140,13 @@ class ChannelHarness {
   // Rings where that is needed.
   uint64_t Submit(const ring::Submission& message) {
     const uint64_t number = client.Submit(message);
+    Flush();
+    return number;
+  }
+  void Flush() {
     if (client.Flush()) {
       ring::RingDoorbell(doorbell_);
     }
-    return number;
   }
   // Sleeps for it. False: none for a long time.
   bool Wait(ring::Completion& answer) {

@@ -313,7 +313,7 @@ TEST_F(ChannelTest, EndsItsCallWhenItIsDetached) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_TRUE(channel.expired());
-  EXPECT_TRUE(kept_->group->store().is_abandoned());
+  EXPECT_TRUE(kept_->abandoned.load());
 }
 
 TEST_F(ChannelTest, SharedInstancesAreCalledInTurns) {

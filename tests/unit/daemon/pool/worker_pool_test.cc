@@ -87,8 +87,8 @@ class EchoSource : public RingSource {
     busy_.store(false);
     if (!goes_on) {
       parked.store(true);
-      if (unpark_at_once) {
-        unpark_at_once();
+      if (WorkerPool* const pool = unpark_at_once.load()) {
+        pool->Unpark(*this);
       }
     }
     return goes_on;
@@ -113,7 +113,7 @@ class EchoSource : public RingSource {
   std::atomic<uint32_t> interrupted_by{0};
   std::atomic<uint32_t> violations{0};
   std::atomic<uint32_t> settled{0};
-  std::function<void()> unpark_at_once;
+  std::atomic<WorkerPool*> unpark_at_once{nullptr};
 
  private:
   void Complete(const ring::Submission& message, uint32_t code) {
@@ -399,7 +399,7 @@ TEST_F(WorkerPoolTest, ParksAndUnparks) {
   EXPECT_EQ(echo.Wait().payload[0], 7u);
   EXPECT_EQ(echo.Wait().payload[0], 8u);
   // Unparked before the pool has heard that it is parked.
-  echo.source->unpark_at_once = [&] { pool_->Unpark(*echo.source); };
+  echo.source->unpark_at_once.store(pool_.get());
   for (uint64_t i = 0; i < 200; ++i) {
     echo.Submit(2, i);
     ASSERT_EQ(echo.Wait().payload[0], i);
