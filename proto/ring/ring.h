@@ -129,7 +129,9 @@ inline bool Take(const Slot& slot, uint64_t number, Message& message) {
 class ClientEnd {
  public:
   ClientEnd() = default;
-  explicit ClientEnd(const SegmentView& view) : view_(view), mask_(view.geometry().slots - 1) {}
+  // `first` is the number of the first message: 0 in every channel. Tests begin just below 2^32.
+  explicit ClientEnd(const SegmentView& view, uint64_t first = 0)
+      : view_(view), mask_(view.geometry().slots - 1), submitted_(first), completed_(first) {}
 
   const SegmentView& view() const { return view_; }
 
@@ -209,7 +211,8 @@ class ClientEnd {
 class DaemonEnd {
  public:
   DaemonEnd() = default;
-  explicit DaemonEnd(const SegmentView& view) : view_(view), mask_(view.geometry().slots - 1) {}
+  explicit DaemonEnd(const SegmentView& view, uint64_t first = 0)
+      : view_(view), mask_(view.geometry().slots - 1), taken_(first), completed_(first) {}
 
   const SegmentView& view() const { return view_; }
   // Messages taken, and answered.
