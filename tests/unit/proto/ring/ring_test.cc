@@ -577,7 +577,7 @@ TEST(RingStressTest, Sleeping) {
 
 // Rounds in which one thread publishes and looks for a sleeper while the other goes to sleep and
 // looks once more, as near to the same time as can be. Returns in how many of them neither saw the
-// other. Without the fences that is some in a thousand on x86.
+// other. Without the fences that is a few in a million on x86.
 template <typename Sleep, typename Publish, typename Reset>
 uint64_t CountLost(const Channel& channel, const Sleep& sleep, const Publish& publish,
                    const Reset& reset) {
