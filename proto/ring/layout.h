@@ -108,7 +108,7 @@ struct Submission {
 struct Completion {
   uint32_t sequence = 0;
   CompletionKind kind{};
-  uint8_t words = 0;
+  uint8_t words = 0;  // kReturned: of the results in the payload. Otherwise 0.
   uint16_t code = 0;
   uint32_t tag = 0;
   uint32_t reserved = 0;

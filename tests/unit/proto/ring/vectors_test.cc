@@ -433,7 +433,6 @@ void AddCompletions(Vectors& vectors) {
                         bytes);
 
   Completion trapped = Ended(CompletionKind::kTrapped, 6);
-  trapped.words = 2;
   trapped.detail = 17;
   trapped.payload = {3, 0x4d, 0, 0};
   vectors.AddCompletion("trapped",
@@ -441,20 +440,17 @@ void AddCompletions(Vectors& vectors) {
                         "report 17",
                         trapped);
   Completion unknown = Ended(CompletionKind::kTrapped, 9);
-  unknown.words = 2;
   unknown.payload = {kAllOnes, kAllOnes, 0, 0};
   vectors.AddCompletion("trapped_nowhere",
                         "TRAP_CODE_STACK_OVERFLOW; where is not known, and there is no report",
                         unknown);
   Completion exited = Ended(CompletionKind::kExited);
-  exited.words = 1;
   exited.payload = {42, 0, 0, 0};
   vectors.AddCompletion("exited", "The guest ended itself with exit code 42", exited);
   Completion deadline = Ended(CompletionKind::kFailed, 4);
   deadline.detail = 18;
   vectors.AddCompletion("failed_deadline", "DEADLINE_EXCEEDED; report 18", deadline);
   Completion range = Ended(CompletionKind::kFailed, 11);
-  range.words = 1;
   range.payload = {100'000, 0, 0, 0};
   vectors.AddCompletion("failed_out_of_range",
                         "OUT_OF_RANGE: the output would have been 100,000 bytes", range);
