@@ -593,7 +593,11 @@ void WorkerPool::Sleep(Worker& worker) {
     RingSource& source = **found;
     if (source.end().HasSubmission()) {
       Rouse(source);
-    } else if (++source.vain_rings_ > kMaxVainRings) {
+      continue;
+    }
+    // Who rings takes the mark away. One that was late rings for a message that has been answered.
+    source.marked_asleep_ = false;
+    if (++source.vain_rings_ > kMaxVainRings) {
       source.Violate("it rings its doorbell again and again without a message");
     }
   }

@@ -406,6 +406,21 @@ TEST_F(WorkerPoolTest, ParksAndUnparks) {
   }
 }
 
+// A client that is delayed between publishing and looking finds a worker that has answered and
+// sleeps again: it takes the mark away and rings for a message that has gone. The next message
+// needs the mark again.
+TEST_F(WorkerPoolTest, AsleepAgainAfterALateRing) {
+  Start(Sized(1, 1));
+  Echo& echo = Attach();
+  ASSERT_TRUE(echo.Echoes(1));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Eventually([&] { return echo.pair.client.daemon_sleeps(); }));
+    echo.pair.Flush();
+    ASSERT_TRUE(Eventually([&] { return echo.pair.client.daemon_sleeps(); })) << "a lost wake-up";
+  }
+  EXPECT_TRUE(echo.Echoes(2));
+}
+
 TEST_F(WorkerPoolTest, DisconnectsWhoOnlyRings) {
   Start(Sized(1, 1));
   Echo& echo = Attach();
