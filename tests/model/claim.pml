@@ -1,9 +1,6 @@
 /* The claim: how the watchdog takes a lane from a worker that is inside a visit, at the price of plain stores for the worker.
  * Two workers, one of which is a spare at a time; one lane; one channel, which is visited again and again.
  * An error: two threads use the lane, or the channel; nobody does, for ever; a claim that holds a call while the worker is not in it.
- *
- * Mutations: NO_MEMBARRIER, NO_REREAD, NO_LOOK_AT_END, NO_LOOK_AT_END_OF_CALL, SETTLE_WITHOUT_LOCK, NOT_HELD_ELSEWHERE, NO_WATCHDOG,
- * CLAIM_WITHOUT_LOCK
  */
 #ifndef VISITS
 #define VISITS 2 /* a worker */

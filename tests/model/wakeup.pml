@@ -1,15 +1,13 @@
 /* One client, one worker, one channel: publish, sleep, wake. Calls are pipelined, two slots a ring, so that slots are used again.
  * An error: both sleep for ever; a message that was not published is read; a call that is not answered.
- *
- * Mutations: NO_FENCE_AFTER_SUBMIT, NO_FENCE_BEFORE_DAEMON_RECHECK, NO_DAEMON_RECHECK, NO_FENCE_AFTER_COMPLETE,
- * NO_FENCE_BEFORE_CLIENT_RECHECK, NO_CLIENT_RECHECK, NO_FLOW_CONTROL, SEQUENCE_FIRST, VAIN_RING_KEEPS_MARK,
- * WAKE_BEFORE_EXCHANGE
  */
 #ifndef CALLS
 #define CALLS 3
 #endif
 #define SLOTS 2
+#ifndef BUDGET
 #define BUDGET 2 /* calls a visit */
+#endif
 
 #define SUBMISSION 0 /* word 0 of each slot */
 #define ARGUMENT 2   /* word 1 */

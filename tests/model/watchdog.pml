@@ -1,8 +1,6 @@
 /* The watchdog's timer: off while all lanes sleep, on again when a worker wakes up. Two workers, one lane each; a call ends by
  * itself or only when a tick of the watchdog has seen it.
  * An error: a worker is in a call that only the watchdog ends, and the timer is off for ever.
- *
- * Mutations: UNWATCH_BEFORE_TIMER_OFF, NO_FENCE_BEFORE_LOOK, NO_LOOK_BEHIND_TIMER_OFF, NO_REARM, WAKE_WITHOUT_EXCHANGE
  */
 #define WORKERS 2
 #define ROUNDS 2
