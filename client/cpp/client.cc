@@ -12,6 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "client/cpp/channel.h"
+#include "client/cpp/channel_backend.h"
 #include "client/cpp/convert.h"
 #include "client/cpp/core.h"
 #include "client/cpp/text.h"
@@ -23,8 +25,10 @@ namespace {
 // What the daemon takes of a memory at a time.
 constexpr uint64_t kMemoryPartBytes = uint64_t{1} << 20;
 
-absl::StatusOr<CallResult> DoCall(Core& core, v1::CallRequest& request, std::string_view func,
-                                  std::span<const Value> args, const Control& control) {
+}  // namespace
+
+absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::string_view func,
+                                    std::span<const Value> args, const Control& control) {
   request.set_func(std::string(func));
   for (const Value& arg : args) {
     ToProto(arg, request.add_args());
@@ -42,18 +46,6 @@ absl::StatusOr<CallResult> DoCall(Core& core, v1::CallRequest& request, std::str
   return CallResult{.outcome = *std::move(outcome),
                     .duration = absl::Nanoseconds(static_cast<int64_t>(response.duration_ns()))};
 }
-
-std::string Describe(const Outcome& outcome) {
-  if (const auto* trap = std::get_if<Trap>(&outcome)) {
-    return Cat("the start function trapped: ", OneLine(trap->message));
-  }
-  if (const auto* exit = std::get_if<Exit>(&outcome)) {
-    return Cat("the start function exited with code ", exit->code);
-  }
-  return "the start function did not return";
-}
-
-}  // namespace
 
 // ---- Client
 
@@ -127,7 +119,7 @@ absl::StatusOr<Instance> Client::Instantiate(std::string_view digest,
   }
   if (response.instance() == 0) {
     absl::StatusOr<Outcome> outcome = FromProto(response.outcome());
-    return outcome.ok() ? absl::AbortedError(Describe(*outcome)) : outcome.status();
+    return outcome.ok() ? StartFailed(*outcome) : outcome.status();
   }
   return Instance(core_, response.instance());
 }
@@ -150,7 +142,11 @@ absl::StatusOr<CallResult> Client::Call(std::string_view digest, std::string_vie
                                         std::span<const Value> args, const Control& control) {
   v1::CallRequest request;
   request.set_module(std::string(digest));
-  return DoCall(*core_, request, func, args, control);
+  return MakeCall(*core_, request, func, args, control);
+}
+
+absl::StatusOr<Channel> Client::OpenChannel(const ChannelOptions& options) {
+  return Channel::Open(MakeChannelBackend(core_), options);
 }
 
 absl::StatusOr<ServerInfo> Client::GetServerInfo(const Control& control) {
@@ -216,7 +212,7 @@ absl::StatusOr<CallResult> Instance::Call(std::string_view func, std::span<const
   }
   v1::CallRequest request;
   request.set_instance(id_);
-  return DoCall(*core_, request, func, args, control);
+  return MakeCall(*core_, request, func, args, control);
 }
 
 absl::StatusOr<std::string> Instance::ReadMemory(std::string_view memory, uint64_t offset,

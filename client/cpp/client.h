@@ -6,10 +6,10 @@
 //   if (const auto* values = std::get_if<Values>(&result->outcome)) …   // else a Trap, or an Exit
 //
 // Client owns a session of the daemon: its instances and the descriptors that it passed. The
-// session ends, and what it has running is cancelled, when the Client and every Instance made from
-// it are gone, or the process dies. On a unix socket descriptors can be passed: a module's file is
-// then read by the daemon, and a run's standard streams and directories are used by it directly.
-// Over TCP, or where the daemon refuses that, the bytes travel through gRPC.
+// session ends, and what it has running is cancelled, when the Client and every Instance and
+// Channel made from it are gone, or the process dies. On a unix socket descriptors can be passed: a
+// module's file is then read by the daemon, and a run's standard streams and directories are used
+// by it directly. Over TCP, or where the daemon refuses that, the bytes travel through gRPC.
 //
 // Client and Instance are thread-safe: any number of calls may be in progress at a time. Both can
 // be moved, which is not. Every function blocks until it is done, its deadline passes, or its stop
@@ -40,6 +40,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "client/cpp/channel_options.h"
 #include "client/cpp/module.h"
 #include "client/cpp/outcome.h"
 #include "client/cpp/server.h"
@@ -48,6 +49,7 @@
 
 namespace wasmd::client {
 
+class Channel;
 class Core;
 class Instance;
 
@@ -217,6 +219,11 @@ class Client {
                                   std::initializer_list<Value> args, const Control& control = {}) {
     return Call(digest, func, std::span(args.begin(), args.size()), control);
   }
+
+  // For a thread that makes many calls: client/cpp/channel.h, to be included by who uses it.
+  // kInvalidArgument: the options. With ChannelTransport::kRing also whatever keeps shared memory
+  // from being had.
+  absl::StatusOr<Channel> OpenChannel(const ChannelOptions& options = {});
 
   // Runs a module as a WASI program until it ends. kFailedPrecondition: a directory descriptor, and
   // none can be passed to this daemon. kAborted: a standard stream failed here; ErrnoOf() has the

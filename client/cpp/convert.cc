@@ -82,14 +82,7 @@ ExternType FromProto(const v1::ExternType& proto) {
     case v1::ExternType::KIND_NOT_SET:
       break;
   }
-  FuncType func;
-  for (const int type : proto.func().params()) {
-    func.params.push_back(FromProto(static_cast<v1::ValType>(type)));
-  }
-  for (const int type : proto.func().results()) {
-    func.results.push_back(FromProto(static_cast<v1::ValType>(type)));
-  }
-  return func;
+  return client::FromProto(proto.func());
 }
 
 Trap FromProto(const v1::Trap& proto) {
@@ -175,6 +168,17 @@ absl::StatusOr<Outcome> FromProto(const v1::Outcome& proto) {
       break;
   }
   return absl::InternalError("the daemon sent an outcome that this client does not know");
+}
+
+FuncType FromProto(const v1::FuncType& proto) {
+  FuncType func;
+  for (const int type : proto.params()) {
+    func.params.push_back(FromProto(static_cast<v1::ValType>(type)));
+  }
+  for (const int type : proto.results()) {
+    func.results.push_back(FromProto(static_cast<v1::ValType>(type)));
+  }
+  return func;
 }
 
 ModuleInfo FromProto(const v1::ModuleInfo& proto) {
@@ -266,6 +270,7 @@ SessionInfo FromProto(const v1::InitializeResponse& proto) {
                                     capabilities.missing_wasm_features().end());
   info.host_modules.assign(capabilities.host_modules().begin(), capabilities.host_modules().end());
   info.roots.assign(capabilities.roots().begin(), capabilities.roots().end());
+  info.channels = capabilities.channels();
   info.max_module_bytes = proto.limits().max_module_bytes();
   info.max_instances = proto.limits().max_instances();
   info.max_concurrent_runs = proto.limits().max_concurrent_runs();

@@ -10,6 +10,7 @@
 #include "client/cpp/value.h"
 
 namespace wasmd::v1 {
+class FuncType;
 class GetModuleResponse;
 class GetServerInfoResponse;
 class GetStatsResponse;
@@ -27,6 +28,7 @@ void ToProto(const Value& value, v1::Value* proto);
 absl::StatusOr<Value> FromProto(const v1::Value& proto);
 absl::StatusOr<Outcome> FromProto(const v1::Outcome& proto);
 
+FuncType FromProto(const v1::FuncType& proto);
 ModuleInfo FromProto(const v1::ModuleInfo& proto);
 ModuleDetails FromProto(const v1::GetModuleResponse& proto);
 InstanceInfo FromProto(const v1::InstanceInfo& proto);

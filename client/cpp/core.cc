@@ -42,6 +42,7 @@ constexpr uint32_t kProtocolVersion = 1;
 constexpr int kMaxResponseBytes = 64 << 20;
 // What ends a session over TCP may take so long when its Client goes.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
+constexpr absl::Duration kAttachTimeout = absl::Seconds(10);
 
 // gRPC shuts itself down with its last object, and that waits up to 10 s for a poller in the
 // background (1.51, run_poller in tcp_posix.cc; seen in one test of five). A reference that is
@@ -66,23 +67,6 @@ absl::Status CheckFallbackOwner(const Address& address) {
 }
 
 }  // namespace
-
-absl::Status NotDoneWithin(absl::Duration timeout) {
-  return absl::DeadlineExceededError(Cat("not done within ", absl::FormatDuration(timeout)));
-}
-
-std::string OneLine(std::string_view text) {
-  std::string line(text);
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      c = ' ';
-    }
-  }
-  while (!line.empty() && line.back() == ' ') {
-    line.pop_back();
-  }
-  return line;
-}
 
 absl::StatusOr<std::shared_ptr<Core>> Core::Connect(std::string_view address,
                                                     const ConnectOptions& options) {
@@ -125,6 +109,7 @@ absl::StatusOr<std::shared_ptr<Core>> Core::Connect(std::string_view address,
     }
   }
   core->session_.address = where->ToString();
+  core->where_ = *where;
 
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxResponseBytes);
@@ -137,6 +122,7 @@ absl::StatusOr<std::shared_ptr<Core>> Core::Connect(std::string_view address,
   core->instances_ = v1::InstanceService::NewStub(core->channel_);
   core->invocations_ = v1::InvocationService::NewStub(core->channel_);
   core->server_ = v1::ServerService::NewStub(core->channel_);
+  core->channels_ = v1::ChannelService::NewStub(core->channel_);
   if (absl::Status status = core->Initialize(options, deadline); !status.ok()) {
     return status;
   }
@@ -206,6 +192,25 @@ absl::StatusOr<std::vector<uint64_t>> Core::PassDescriptors(std::span<const int>
     return absl::FailedPreconditionError(session_.why_not);
   }
   return handshake_->Pass(descriptors);
+}
+
+absl::StatusOr<std::unique_ptr<RingConnection>> Core::AttachRing(const RingOptions& options) const {
+  if (!session_.passes_descriptors) {
+    return absl::FailedPreconditionError(session_.why_not);
+  }
+  if (!session_.channels) {
+    return absl::UnimplementedError(Cat("wasmd ", session_.server_version, " at ", session_.address,
+                                        " has no channels by shared memory"));
+  }
+  if (absl::Status status = CheckFallbackOwner(where_); !status.ok()) {
+    return status;
+  }
+  const absl::Time deadline = absl::Now() + kAttachTimeout;
+  absl::StatusOr<Fd> socket = ConnectSocket(where_, deadline);
+  if (!socket.ok()) {
+    return socket.status();
+  }
+  return RingConnection::Attach(*std::move(socket), token_, options, deadline);
 }
 
 void Core::Prepare(grpc::ClientContext& context, const Control& control) const {

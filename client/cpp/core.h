@@ -23,8 +23,11 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
+#include "client/cpp/address.h"
 #include "client/cpp/client.h"
 #include "client/cpp/handshake.h"
+#include "client/cpp/ring_connection.h"
+#include "proto/wasmd/v1/channel.grpc.pb.h"
 #include "proto/wasmd/v1/instance.grpc.pb.h"
 #include "proto/wasmd/v1/invocation.grpc.pb.h"
 #include "proto/wasmd/v1/module.grpc.pb.h"
@@ -48,6 +51,7 @@ class Core {
   v1::InstanceService::Stub& instances() const { return *instances_; }
   v1::InvocationService::Stub& invocations() const { return *invocations_; }
   v1::ServerService::Stub& server() const { return *server_; }
+  v1::ChannelService::Stub& channels() const { return *channels_; }
 
   uint64_t NextInvocationId() {
     return next_invocation_id_.fetch_add(1, std::memory_order_relaxed);
@@ -55,6 +59,10 @@ class Core {
 
   // kFailedPrecondition: this session passes none.
   absl::StatusOr<std::vector<uint64_t>> PassDescriptors(std::span<const int> descriptors);
+
+  // A channel's ring, on a connection of its own. kUnimplemented, kFailedPrecondition: none can be
+  // had on this one, and why; others as RingConnection::Attach has them.
+  absl::StatusOr<std::unique_ptr<RingConnection>> AttachRing(const RingOptions& options) const;
 
   // The session's metadata and the time limit.
   void Prepare(grpc::ClientContext& context, const Control& control) const;
@@ -83,12 +91,14 @@ class Core {
   absl::Status Initialize(const ConnectOptions& options, absl::Time deadline);
   void RunDropper();
 
+  Address where_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::SessionService::Stub> sessions_;
   std::unique_ptr<v1::ModuleService::Stub> modules_;
   std::unique_ptr<v1::InstanceService::Stub> instances_;
   std::unique_ptr<v1::InvocationService::Stub> invocations_;
   std::unique_ptr<v1::ServerService::Stub> server_;
+  std::unique_ptr<v1::ChannelService::Stub> channels_;
   std::unique_ptr<Handshake> handshake_;  // Null: none.
   std::string token_;
   SessionInfo session_;
@@ -104,10 +114,9 @@ class Core {
   std::thread dropper_ ABSL_GUARDED_BY(drop_mutex_);
 };
 
-absl::Status NotDoneWithin(absl::Duration timeout);
-
-// One line, as messages may come from elsewhere.
-std::string OneLine(std::string_view text);
+// Fills in and makes an InvocationService.Call whose target is set.
+absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::string_view func,
+                                    std::span<const Value> args, const Control& control);
 
 }  // namespace wasmd::client
 

@@ -26,6 +26,8 @@ struct SessionInfo {
   // Descriptors can be passed. If not, the reason.
   bool passes_descriptors = false;
   std::string why_not;
+  // Channels can be opened by shared memory (client/cpp/channel.h).
+  bool channels = false;
 
   // Limits of the session; 0: not told.
   uint64_t max_module_bytes = 0;

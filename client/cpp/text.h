@@ -6,8 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace wasmd::client {
 
@@ -26,6 +28,24 @@ inline absl::string_view CatPart(const std::string& part) {
 template <typename... Parts>
 std::string Cat(const Parts&... parts) {
   return absl::StrCat(CatPart(parts)...);
+}
+
+// One line, as messages may come from elsewhere.
+inline std::string OneLine(std::string_view text) {
+  std::string line(text);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      c = ' ';
+    }
+  }
+  while (!line.empty() && line.back() == ' ') {
+    line.pop_back();
+  }
+  return line;
+}
+
+inline absl::Status NotDoneWithin(absl::Duration timeout) {
+  return absl::DeadlineExceededError(Cat("not done within ", absl::FormatDuration(timeout)));
 }
 
 // Takes the prefix off, if it is there.
