@@ -185,8 +185,8 @@ class Channel {
                             std::type_identity_t<Args>... args);
 
   // Puts a call in the ring. The daemon may see it now, and will after Flush, Wait or a Call. At
-  // most slots() tickets can be open, which is between Submit and Wait; a Call meanwhile takes one.
-  // Without a ring the call is made at once.
+  // most slots() tickets can be open, which is between Submit and Wait. Without a ring the call is
+  // made at once.
   template <typename R, typename... Args>
   TypedTicket<R> Submit(const TypedBoundFunc<R(Args...)>& func, std::type_identity_t<Args>... args);
   template <typename R>

@@ -238,9 +238,8 @@ bool RingCaller::Sleep(uint64_t start_ns, const CallLimit& limit) {
   // The daemon ends the call at its deadline. The first in line, from here on, is this one.
   uint64_t give_up_ns =
       limit.deadline_ns == 0 ? kNever : std::max(limit.deadline_ns, start_ns) + tuning_.grace_ns;
-  absl::Status give_up = absl::DeadlineExceededError(
-      "the daemon did not end a call at its deadline; the channel is closed");
   bool cancelled = false;
+  bool gave_up_by_stop = false;
   for (;;) {
     if (absl::Status status = connection_->Check(); !status.ok()) {
       // What it said before it went still counts.
@@ -260,8 +259,7 @@ bool RingCaller::Sleep(uint64_t start_ns, const CallLimit& limit) {
       // What is ahead of it in the ring has no part in this.
       if (all || limit.number == end_.next_completion()) {
         give_up_ns = std::min(give_up_ns, ring::MonotonicNs() + tuning_.grace_ns);
-        give_up = absl::CancelledError(
-            "the daemon did not end a call that was cancelled; the channel is closed");
+        gave_up_by_stop = true;
       }
     }
     if (!end_.PrepareSleep(ring::kAsleepFutex)) {
@@ -270,7 +268,11 @@ bool RingCaller::Sleep(uint64_t start_ns, const CallLimit& limit) {
     const uint64_t now_ns = give_up_ns == kNever ? 0 : ring::MonotonicNs();
     if (now_ns >= give_up_ns) {
       end_.Awake();
-      Close(std::move(give_up));
+      Close(gave_up_by_stop
+                ? absl::CancelledError(
+                      "the daemon did not end a call that was cancelled; the channel is closed")
+                : absl::DeadlineExceededError(
+                      "the daemon did not end a call at its deadline; the channel is closed"));
       return false;
     }
     // The fence of PrepareSleep orders this look behind the word's new state: either it sees the
@@ -324,8 +326,9 @@ bool RingCaller::Sleep(uint64_t start_ns, const CallLimit& limit) {
   return ClosedEnd();
 }
 
-CallEnd RingCaller::Finish(const ring::Completion& completion, uint64_t output_offset,
+CallEnd RingCaller::Finish(const Answer& answer, uint64_t output_offset,
                            std::span<uint64_t> results) {
+  const ring::Completion& completion = answer.completion;
   if (completion.kind != ring::CompletionKind::kReturned) {
     return EndOf(completion, results.size());
   }
@@ -339,7 +342,11 @@ CallEnd RingCaller::Finish(const ring::Completion& completion, uint64_t output_o
   if (completion.detail != results.size_bytes()) {
     return EndOf(completion, results.size());
   }
-  std::memcpy(results.data(), end_.view().arena() + output_offset, results.size_bytes());
+  if (answer.results.size() == results.size()) {
+    std::ranges::copy(answer.results, results.begin());
+  } else {
+    std::memcpy(results.data(), end_.view().arena() + output_offset, results.size_bytes());
+  }
   return {};
 }
 
@@ -350,144 +357,152 @@ CallEnd RingCaller::Call(uint32_t func, std::span<const uint64_t> args, std::spa
   if (const std::optional<CallEnd> end = CheckLimit(limit); end.has_value()) {
     return *end;
   }
-  return Wait(Submit(func, args, results.size(), limit.deadline_ns), results, limit.stop);
+  if (!MakeRoom()) {
+    return ClosedEnd();
+  }
+  return Wait(SubmitAnyway(func, args, results.size(), limit.deadline_ns), results, limit.stop);
+}
+
+bool RingCaller::MakeRoom() {
+  if (!is_attached() || !closed_.ok()) {
+    return false;
+  }
+  // What it waits for is no part of the call, and not to be cancelled with it.
+  return end_.CanSubmit() || StashUpTo(end_.next_completion(), CallLimit());
 }
 
 Reason RingCaller::Admit() {
   if (!is_attached() || !closed_.ok()) {
     return Reason::kClosed;
   }
-  if (open_ == 0) {
-    floor_ = end_.next_number();
-  }
-  if (end_.next_number() - floor_ >= slots()) {
-    return Reason::kFull;
-  }
-  ++open_;
-  free_for_ = 0;
-  return Reason::kDaemon;
+  return open_ >= slots() ? Reason::kFull : Reason::kDaemon;
 }
 
 RingTicket RingCaller::Submit(uint32_t func, std::span<const uint64_t> args, size_t result_words,
                               uint64_t deadline_ns) {
   RingTicket ticket;
-  ticket.deadline_ns = deadline_ns;
+  ticket.refused = Admit();
+  return ticket.refused == Reason::kDaemon ? SubmitAnyway(func, args, result_words, deadline_ns)
+                                           : ticket;
+}
+
+RingTicket RingCaller::SubmitAnyway(uint32_t func, std::span<const uint64_t> args,
+                                    size_t result_words, uint64_t deadline_ns) {
+  RingTicket ticket;
   ring::Submission message;
   message.kind = ring::SubmissionKind::kCall;
   message.words = static_cast<uint8_t>(std::min<size_t>(args.size(), ring::kInlineWords));
   message.func = func;
-  message.deadline_ns = 0;
-  const bool wide = IsWide(args.size(), result_words);
-  bool whole = false;
-  if (wide && is_attached()) {
+  message.deadline_ns = ToDaemonClock(deadline_ns);
+  if (IsWide(args.size(), result_words)) {
     const ring::Geometry& geometry = end_.view().geometry();
     const uint64_t bytes = (args.size() + result_words) * sizeof(uint64_t);
     // Each slot has its part of the arena. A call that needs more has all of it to itself.
     const uint64_t part =
         geometry.arena_bytes / geometry.slots / sizeof(uint64_t) * sizeof(uint64_t);
-    whole = bytes > part;
+    const bool whole = bytes > part;
     if (bytes > geometry.arena_bytes || has_whole_arena_ || (whole && open_in_arena_ != 0)) {
-      ticket.refused = closed_.ok() ? Reason::kNoRoom : Reason::kClosed;
+      ticket.refused = Reason::kNoRoom;
       return ticket;
     }
-    const uint64_t offset = whole ? 0 : (end_.next_number() & (geometry.slots - 1)) * part;
+    const uint64_t slot = end_.next_number() & (geometry.slots - 1);
+    const uint64_t offset = whole ? 0 : slot * part;
     ticket.output_offset = offset + args.size_bytes();
     message.flags = ring::kFlagArena;
-    message.words = 4;
     message.payload = {offset, args.size_bytes(), ticket.output_offset,
                        result_words * sizeof(uint64_t)};
-  } else if (!wide) {
-    std::ranges::copy(args, message.payload.begin());
-  }
-  ticket.refused = Admit();
-  if (ticket.refused != Reason::kDaemon) {
-    return ticket;
-  }
-  message.deadline_ns = ToDaemonClock(deadline_ns);
-  if (wide) {
+    std::memcpy(end_.view().arena() + offset, args.data(), args.size_bytes());
+    wide_.resize(geometry.slots);
+    wide_[slot] = {
+        .number = end_.next_number(), .output_offset = ticket.output_offset, .words = result_words};
     ++open_in_arena_;
     has_whole_arena_ = whole;
-    std::memcpy(end_.view().arena() + message.payload[0], args.data(), args.size_bytes());
+  } else {
+    std::ranges::copy(args, message.payload.begin());
   }
-  ticket.number = Publish(message);
-  unflushed_ = true;
+  ticket.deadline_ns = deadline_ns;
+  Enter(ticket, message);
   return ticket;
 }
 
-void RingCaller::Retire(uint64_t number, bool in_arena) {
-  if (!stash_.empty()) {
-    stash_[number & (slots() - 1)].is_open = false;
-    while (floor_ < end_.next_completion() && !stash_[floor_ & (slots() - 1)].is_open) {
-      ++floor_;
-    }
-  } else {
-    floor_ = number + 1;
-  }
-  if (in_arena) {
-    --open_in_arena_;
-    has_whole_arena_ = false;
-  }
+void RingCaller::Retire() {
   if (--open_ == 0 && closed_.ok()) {
     free_for_ = id_;
   }
 }
 
+void RingCaller::ReleaseArena() {
+  --open_in_arena_;
+  has_whole_arena_ = false;
+}
+
 bool RingCaller::StashUpTo(uint64_t number, const CallLimit& limit) {
-  if (stash_.empty()) {
-    stash_.resize(slots());
-  }
   while (end_.next_completion() <= number) {
-    Stashed stashed{.completion = {}, .is_open = true};
-    if (!Next(stashed.completion, &limit)) {
+    Answer answer;
+    const uint64_t taken = end_.next_completion();
+    if (!Next(answer.completion, &limit)) {
       return false;
     }
-    stash_[(end_.next_completion() - 1) & (slots() - 1)] = stashed;
+    const Wide* wide = wide_.empty() ? nullptr : &wide_[taken & (slots() - 1)];
+    if (wide != nullptr && wide->number == taken) {
+      answer.results.resize(wide->words);
+      std::memcpy(answer.results.data(), end_.view().arena() + wide->output_offset,
+                  wide->words * sizeof(uint64_t));
+      ReleaseArena();
+    }
+    stash_.emplace(taken, std::move(answer));
   }
   return true;
 }
 
 std::optional<CallEnd> RingCaller::Receive(const RingTicket& ticket, const std::stop_token* stop,
-                                           ring::Completion& completion) {
+                                           Answer& answer) {
   if (ticket.refused != Reason::kDaemon) {
     return ticket.refused == Reason::kClosed ? ClosedEnd() : RefusedBy(ticket.refused);
   }
   const uint64_t number = ticket.number;
-  if (open_ == 0 || number < floor_ || number >= end_.next_number()) {
+  if (number < end_.next_completion()) {
+    const auto stashed = stash_.find(number);
+    if (stashed == stash_.end()) {
+      return closed_.ok() ? RefusedBy(Reason::kNoTicket) : ClosedEnd();
+    }
+    answer = std::move(stashed->second);
+    stash_.erase(stashed);
+    Retire();
+    return std::nullopt;
+  }
+  if (number >= end_.next_number()) {
     return RefusedBy(Reason::kNoTicket);
   }
-  if (number < end_.next_completion()) {
-    const Stashed& stashed = stash_[number & (slots() - 1)];
-    if (!stashed.is_open) {
-      return RefusedBy(Reason::kNoTicket);
-    }
-    completion = stashed.completion;
-  } else if (!closed_.ok()) {
+  if (!closed_.ok()) {
     return ClosedEnd();
-  } else {
-    if (unflushed_) {
-      Flush();
-    }
-    CallLimit limit{.deadline_ns = 0, .stop = stop, .number = number};
-    // Those ahead of it may take their time, whatever its deadline is.
-    if (number > end_.next_completion() && !StashUpTo(number - 1, limit)) {
-      return ClosedEnd();
-    }
-    limit.deadline_ns = ticket.deadline_ns;
-    if (!Next(completion, &limit)) {
-      return ClosedEnd();
-    }
   }
-  Retire(number, ticket.output_offset != RingTicket::kInline);
+  if (unflushed_) {
+    Flush();
+  }
+  CallLimit limit{.deadline_ns = 0, .stop = stop, .number = number};
+  // Those ahead of it may take their time, whatever its deadline is.
+  if (number > end_.next_completion() && !StashUpTo(number - 1, limit)) {
+    return ClosedEnd();
+  }
+  limit.deadline_ns = ticket.deadline_ns;
+  if (!Next(answer.completion, &limit)) {
+    return ClosedEnd();
+  }
+  if (ticket.output_offset != RingTicket::kInline) {
+    ReleaseArena();
+  }
+  Retire();
   return std::nullopt;
 }
 
 CallEnd RingCaller::Wait(const RingTicket& ticket, std::span<uint64_t> results,
                          const std::stop_token* stop) {
-  ring::Completion completion;
-  if (const std::optional<CallEnd> end = Receive(ticket, stop, completion); end.has_value()) {
+  Answer answer;
+  if (const std::optional<CallEnd> end = Receive(ticket, stop, answer); end.has_value()) {
     return *end;
   }
-  return Finish(completion, ticket.output_offset, results);
+  return Finish(answer, ticket.output_offset, results);
 }
 
 void RingCaller::Cancel(const RingTicket& ticket) const {
@@ -512,7 +527,7 @@ CallEnd RingCaller::CallBytes(uint32_t func, size_t input_bytes, const CallLimit
   if (const std::optional<CallEnd> end = CheckLimit(limit); end.has_value()) {
     return *end;
   }
-  if (!is_attached() || !closed_.ok()) {
+  if (!MakeRoom()) {
     return ClosedEnd();
   }
   const uint64_t arena_bytes = end_.view().geometry().arena_bytes;
@@ -527,19 +542,16 @@ CallEnd RingCaller::CallBytes(uint32_t func, size_t input_bytes, const CallLimit
   message.deadline_ns = ToDaemonClock(limit.deadline_ns);
   message.payload = {0, input_bytes, output_offset, arena_bytes - output_offset};
   RingTicket ticket;
-  ticket.refused = Admit();
-  if (ticket.refused == Reason::kDaemon) {
-    ++open_in_arena_;
-    has_whole_arena_ = true;
-    ticket.number = Publish(message);
-    unflushed_ = true;
-    ticket.deadline_ns = limit.deadline_ns;
-    ticket.output_offset = output_offset;
-  }
-  ring::Completion completion;
-  if (const std::optional<CallEnd> end = Receive(ticket, limit.stop, completion); end.has_value()) {
+  ticket.deadline_ns = limit.deadline_ns;
+  ticket.output_offset = output_offset;
+  ++open_in_arena_;
+  has_whole_arena_ = true;
+  Enter(ticket, message);
+  Answer answer;
+  if (const std::optional<CallEnd> end = Receive(ticket, limit.stop, answer); end.has_value()) {
     return *end;
   }
+  const ring::Completion& completion = answer.completion;
   if (completion.kind != ring::CompletionKind::kReturned ||
       completion.detail > arena_bytes - output_offset) {
     return EndOf(completion, 0);

@@ -7,10 +7,8 @@
 // have been taking lately, and then sleeps; it looks after the deadline, the stop token and whether
 // the daemon lives.
 //
-// Numbers of messages, oldest first; a ticket is open until it is waited for:
-//
-//   floor_            next_completion()        next_number()
-//     |── in stash_, or done ──|──── in flight ────|          at most as many as there are slots
+// Answers come in the order of the calls. One that is not the next to be waited for is put into a
+// stash, with what it has in the arena, so that calls in flight alone take up the ring.
 //
 // Single-thread.
 #ifndef WASMD_CLIENT_CPP_RING_CALLER_H_
@@ -25,6 +23,7 @@
 #include <span>
 #include <stop_token>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -79,7 +78,7 @@ class RingCaller {
   bool is_attached() const { return connection_ != nullptr; }
   const RingConnection& connection() const { return *connection_; }
   uint32_t slots() const { return end_.view().geometry().slots; }
-  // Tickets not waited for.
+  // Tickets not waited for; no more than there are slots.
   uint32_t open_tickets() const { return open_; }
   // Not ok: the channel is over, and why.
   const absl::Status& closed() const { return closed_; }
@@ -147,8 +146,7 @@ class RingCaller {
     RingTicket ticket;
     ticket.refused = Admit();
     if (ticket.refused == CallEnd::Reason::kDaemon) [[likely]] {
-      ticket.number = Publish(message);
-      unflushed_ = true;
+      Enter(ticket, message);
     }
     return ticket;
   }
@@ -180,14 +178,27 @@ class RingCaller {
     uint64_t typical_ns = 5'000;
     uint32_t slept = 0;  // Times that no spinning was done.
   };
-  struct Stashed {
+  struct Answer {
     ring::Completion completion;
-    bool is_open = false;
+    std::vector<uint64_t> results;  // Of a call whose results were in the arena.
+  };
+  // Results that are to come in the arena, by the slot of their submission.
+  struct Wide {
+    uint64_t number = ~uint64_t{0};
+    uint64_t output_offset = 0;
+    uint64_t words = 0;
   };
 
   [[gnu::always_inline]] uint64_t Publish(ring::Submission message) {
     message.tag = static_cast<uint32_t>(end_.next_number());
     return end_.Submit(message);
+  }
+  void Enter(RingTicket& ticket, const ring::Submission& message) {
+    ticket.refused = CallEnd::Reason::kDaemon;
+    ticket.number = Publish(message);
+    unflushed_ = true;
+    ++open_;
+    free_for_ = 0;
   }
   // The next answer. False: the channel is over.
   [[gnu::always_inline]] bool Next(ring::Completion& completion, const CallLimit* limit) {
@@ -214,14 +225,19 @@ class RingCaller {
   void Close(absl::Status why);
 
   CallEnd::Reason Admit();
-  void Retire(uint64_t number, bool in_arena);
+  // Submit, with a slot that is known to be free.
+  RingTicket SubmitAnyway(uint32_t func, std::span<const uint64_t> args, size_t result_words,
+                          uint64_t deadline_ns);
+  void Retire();
+  void ReleaseArena();
+  // Has a slot for one call more, and be it by waiting for the oldest. False: the channel is over.
+  bool MakeRoom();
   // Takes answers into the stash up to that of `number`.
   bool StashUpTo(uint64_t number, const CallLimit& limit);
   // A ticket's answer; else why there is none.
   std::optional<CallEnd> Receive(const RingTicket& ticket, const std::stop_token* stop,
-                                 ring::Completion& completion);
-  CallEnd Finish(const ring::Completion& completion, uint64_t output_offset,
-                 std::span<uint64_t> results);
+                                 Answer& answer);
+  CallEnd Finish(const Answer& answer, uint64_t output_offset, std::span<uint64_t> results);
 
   // What RoundTrip touches, together.
   uint64_t free_for_ = 0;
@@ -239,10 +255,10 @@ class RingCaller {
   uint32_t max_short_spins_ = 0;
 
   uint32_t open_ = 0;
-  uint32_t open_in_arena_ = 0;
+  uint32_t open_in_arena_ = 0;  // In flight.
   bool has_whole_arena_ = false;
-  uint64_t floor_ = 0;
-  std::vector<Stashed> stash_;  // Empty until the first answer that comes before it is asked for.
+  std::vector<Wide> wide_;  // Empty until the first.
+  std::unordered_map<uint64_t, Answer> stash_;
 };
 
 }  // namespace wasmd::client
