@@ -154,9 +154,8 @@ uint64_t RingCaller::ToDaemonClock(uint64_t deadline_ns) const {
   rang_ = true;
 }
 
-[[gnu::noinline, gnu::cold]] bool RingCaller::WrongTag() {
+[[gnu::noinline, gnu::cold]] void RingCaller::CloseForWrongTag() {
   Close(absl::InternalError("the daemon answered a call that was not made"));
-  return false;
 }
 
 [[gnu::noinline, gnu::cold]] CallEnd RingCaller::ClosedEnd() const {

@@ -95,7 +95,7 @@ class RingCaller {
   [[gnu::always_inline]] bool RoundTrip(const ring::Submission& message,
                                         ring::Completion& completion) {
     Publish(message);
-    Flush();
+    Signal();
     return Next(completion, nullptr);
   }
 
@@ -152,9 +152,7 @@ class RingCaller {
   }
   void Flush() {
     unflushed_ = false;
-    if (end_.Flush()) [[unlikely]] {
-      RingBell();
-    }
+    Signal();
   }
   // Waits for its answer, after a Flush if there was none. A ticket can be waited for once.
   CallEnd Wait(const RingTicket& ticket, std::span<uint64_t> results,
@@ -211,11 +209,20 @@ class RingCaller {
         return false;
       }
     }
-    return completion.tag == static_cast<uint32_t>(end_.next_completion() - 1) || WrongTag();
+    if (completion.tag != static_cast<uint32_t>(end_.next_completion() - 1)) [[unlikely]] {
+      CloseForWrongTag();
+      return false;
+    }
+    return true;
   }
 
+  void Signal() {
+    if (end_.Flush()) [[unlikely]] {
+      RingBell();
+    }
+  }
   void RingBell();
-  bool WrongTag();
+  void CloseForWrongTag();
   // Waits until the next answer is there. False: the channel is over.
   bool Await(const CallLimit* limit);
   enum class Spun : uint8_t { kCame, kInVain, kSameCpu };
