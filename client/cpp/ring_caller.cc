@@ -408,6 +408,7 @@ RingTicket RingCaller::SubmitAnyway(uint32_t func, std::span<const uint64_t> arg
     const uint64_t offset = whole ? 0 : slot * part;
     ticket.output_offset = offset + args.size_bytes();
     message.flags = ring::kFlagArena;
+    message.words = ring::kInlineWords;
     message.payload = {offset, args.size_bytes(), ticket.output_offset,
                        result_words * sizeof(uint64_t)};
     std::memcpy(end_.view().arena() + offset, args.data(), args.size_bytes());

@@ -119,6 +119,9 @@ TEST_P(ChannelTest, TypedCallsOfManyWordsGoThroughTheArena) {
     ASSERT_TRUE(result.ok());
     EXPECT_EQ(*result, Six(i, -i, 0.25F, 0.5, v128, -1));
   }
+  // Results alone.
+  using Five = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t>;
+  EXPECT_EQ(*channel_.Call(Typed<Five(int64_t)>("spread"), 9), Five(9, 9, 9, 9, 9));
 }
 
 TEST_P(ChannelTest, TypesAreCheckedWhenBound) {

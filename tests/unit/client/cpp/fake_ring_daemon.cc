@@ -343,6 +343,14 @@ void FakeRingDaemon::Complete(Link& link, const Submission& message, Completion 
 void FakeRingDaemon::Answer(Link& link, const Submission& message) {
   Completion completion;
   completion.kind = CompletionKind::kReturned;
+  if ((message.flags & ring::kFlagArena) != 0 &&
+      (message.words != ring::kInlineWords || message.payload[0] % 8 != 0 ||
+       message.payload[2] % 8 != 0)) {
+    completion.kind = CompletionKind::kFailed;
+    completion.code = static_cast<uint16_t>(absl::StatusCode::kInvalidArgument);
+    Complete(link, message, completion);
+    return;
+  }
   std::byte* arena = link.end.view().arena();
   const auto number = link.end.taken() - 1;
   switch (message.func) {
@@ -362,6 +370,12 @@ void FakeRingDaemon::Answer(Link& link, const Submission& message) {
       }
       break;
     case kNothing:
+      break;
+    case kSpread:
+      for (uint64_t at = 0; at + 8 <= message.payload[3]; at += 8) {
+        std::memcpy(arena + message.payload[2] + at, arena + message.payload[0], 8);
+      }
+      completion.detail = message.payload[3];
       break;
     case kTrap:
     case kTrapBare:
@@ -480,6 +494,7 @@ const std::map<std::string, KnownFunc, std::less<>>& KnownFuncs() {
       {"echo_thousand",
        {kEcho, {std::vector<ValType>(1000, kI64), std::vector<ValType>(1000, kI64)}}},
       {"nothing", {kNothing, {{}, {}}}},
+      {"spread", {kSpread, {{kI64}, {kI64, kI64, kI64, kI64, kI64}}}},
       {"trap", {kTrap, {{kI32}, {kI32}}}},
       {"trap_bare", {kTrapBare, {{kI32}, {kI32}}}},
       {"exit", {kExit, {{}, {}}}},
@@ -594,6 +609,8 @@ absl::StatusOr<CallResult> FakeBackend::Call(const CallTarget& target, std::stri
     case kTrap:
     case kTrapBare:
       return CallResult{.outcome = Division(), .duration = {}};
+    case kSpread:
+      return CallResult{.outcome = Values(5, args[0]), .duration = {}};
     case kExit:
       return CallResult{.outcome = Exit{7}, .duration = {}};
     case kFail:

@@ -63,6 +63,7 @@ enum FakeFunc : uint32_t {
   kAdd = 1,     // (i32, i32) -> i32
   kEcho,        // Gives its words back, whatever they are; of the wide form too.
   kNothing,     // () -> ()
+  kSpread,      // Fills its wide results with its only word.
   kTrap,        // Divides by zero, report 1.
   kTrapBare,    // The same without a report.
   kExit,        // Code 7.
