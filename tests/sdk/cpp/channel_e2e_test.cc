@@ -1,8 +1,10 @@
 // Channels against a real daemon, by shared memory and through gRPC.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
-#include <memory>
+#include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -91,8 +93,8 @@ std::string Upload(Client& client, std::string_view text) {
 
 // One daemon for all tests that leave it alive.
 RealDaemon& Daemon() {
-  static auto* const daemon = new RealDaemon;
-  return *daemon;
+  static RealDaemon daemon;
+  return daemon;
 }
 
 class ChannelE2eTest : public testing::TestWithParam<ChannelTransport> {
@@ -101,9 +103,6 @@ class ChannelE2eTest : public testing::TestWithParam<ChannelTransport> {
       : client_(Must(Client::Connect(Daemon().address()))),
         math_(Upload(client_, kMath)),
         channel_(Must(client_.OpenChannel({.transport = GetParam()}))) {}
-
-  // The daemon is that of all tests; it goes with the process.
-  static void TearDownTestSuite() {}
 
   template <typename Sig>
   TypedBoundFunc<Sig> Typed(std::string_view func,
@@ -149,7 +148,7 @@ TEST_P(ChannelE2eTest, PoliciesDecideWhoseStateItIs) {
   Instance instance = Must(client_.Instantiate(math_));
   const auto shared = Must(Must(channel_.Bind(instance, "count")).Typed<int32_t()>());
   for (int32_t i = 1; i < 50; ++i) {
-    EXPECT_EQ(*channel_.Call(kept, {}), 2 * i - 1);
+    EXPECT_EQ(*channel_.Call(kept), 2 * i - 1);
     EXPECT_EQ(*channel_.Call(kept_too), 2 * i);
     EXPECT_EQ(*channel_.Call(fresh), 1);
     EXPECT_EQ(*channel_.Call(shared), 2 * i - 1);
