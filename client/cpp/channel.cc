@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -246,8 +246,8 @@ struct Channel::Impl {
 // ---- Functions
 
 const FuncType& BoundFunc::type() const {
-  static const FuncType* const kEmpty = new FuncType;
-  return binding_ == nullptr ? *kEmpty : binding_->type;
+  static const auto* const empty = new FuncType;
+  return binding_ == nullptr ? *empty : binding_->type;
 }
 
 absl::Status BoundFunc::CheckType(const FuncType& wanted) const {
@@ -348,8 +348,8 @@ absl::StatusOr<BoundFunc> Channel::BindTarget(CallTarget target, InstancePolicy 
     if (!answer.ok()) {
       return answer.status();
     }
-    if (answer->outcome.has_value()) {
-      return StartFailed(*answer->outcome);
+    if (const std::optional<Outcome>& outcome = answer->outcome; outcome.has_value()) {
+      return StartFailed(*outcome);
     }
     bound.func_ = answer->func;
     binding->type = std::move(answer->type);
@@ -758,7 +758,7 @@ absl::StatusOr<std::span<char>> Channel::LendInput(size_t bytes) {
 CallEnd Channel::CallBytesInPlace(const BoundFunc& func, size_t input_bytes,
                                   std::string_view& output, const Control& control) {
   output = {};
-  if (absl::Status status = CheckCallable(func, true); !status.ok()) {
+  if (const absl::Status status = CheckCallable(func, true); !status.ok()) {
     return impl_->Kept(
         status, {.kind = CallEnd::Kind::kFailed, .code = static_cast<uint16_t>(status.code())});
   }
@@ -847,23 +847,24 @@ absl::StatusOr<Outcome> Channel::Explain(const CallEnd& end, const Control& cont
 }
 
 absl::StatusOr<Outcome> Channel::ExplainByDaemon(const CallEnd& end, const Control& control) {
-  absl::StatusOr<ChannelBackend::Report> report = ChannelBackend::Report();
+  ChannelBackend::Report report;
   if (end.report != 0 && is_ring()) {
     Control limited = control;
     limited.timeout = std::min(limited.timeout, kReportTimeout);
-    report = impl_->backend->GetReport(ring_->connection().channel(), end.report, limited);
+    absl::StatusOr<ChannelBackend::Report> got =
+        impl_->backend->GetReport(ring_->connection().channel(), end.report, limited);
+    if (got.ok()) {
+      report = *std::move(got);
+    }
   }
   if (end.kind == CallEnd::Kind::kTrapped) {
-    if (report.ok() && report->outcome.has_value()) {
-      const auto* trap = std::get_if<Trap>(&*report->outcome);
-      if (trap != nullptr && trap->code == end.trap_code()) {
-        return *std::move(report->outcome);
-      }
-    }
-    return Outcome(TrapOf(end));
+    Outcome outcome = std::move(report.outcome).value_or(Exit());
+    const auto* trap = std::get_if<Trap>(&outcome);
+    return trap != nullptr && trap->code == end.trap_code() ? std::move(outcome)
+                                                            : Outcome(TrapOf(end));
   }
-  if (report.ok() && !report->error.empty()) {
-    return absl::Status(end.status_code(), OneLine(report->error));
+  if (!report.error.empty()) {
+    return absl::Status(end.status_code(), OneLine(report.error));
   }
   if (end.status_code() == absl::StatusCode::kOutOfRange && end.offset != 0) {
     return absl::OutOfRangeError(

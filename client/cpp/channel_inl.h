@@ -1,4 +1,4 @@
-// The typed calls of client/cpp/channel.h, which includes this.
+// The typed calls of client/cpp/channel.h, which includes this; nobody else does.
 #ifndef WASMD_CLIENT_CPP_CHANNEL_INL_H_
 #define WASMD_CLIENT_CPP_CHANNEL_INL_H_
 
@@ -9,7 +9,11 @@
 #include <tuple>
 #include <type_traits>
 
-#include "client/cpp/channel.h"
+#include "client/cpp/channel_options.h"
+#include "client/cpp/channel_result.h"
+#include "client/cpp/channel_words.h"
+#include "client/cpp/ring_caller.h"
+#include "proto/ring/layout.h"
 
 namespace wasmd::client {
 

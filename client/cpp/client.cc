@@ -14,9 +14,10 @@
 
 #include "client/cpp/channel.h"
 #include "client/cpp/channel_backend.h"
+#include "client/cpp/channel_options.h"
 #include "client/cpp/convert.h"
 #include "client/cpp/core.h"
-#include "client/cpp/text.h"
+#include "client/cpp/outcome.h"
 
 namespace wasmd::client {
 

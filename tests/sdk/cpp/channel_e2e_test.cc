@@ -237,6 +237,7 @@ TEST_P(ChannelE2eTest, BatchesAndTickets) {
   const auto div = Typed<int32_t(int32_t, int32_t)>("div");
   const size_t count = is_ring() ? 50'000 : 200;
   std::vector<std::tuple<int32_t, int32_t>> rows;
+  rows.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     rows.emplace_back(static_cast<int32_t>(i), i % 7 == 0 ? 0 : 3);
   }
@@ -253,6 +254,7 @@ TEST_P(ChannelE2eTest, BatchesAndTickets) {
     ASSERT_EQ(*results[i], i % 7 == 0 ? 0 : static_cast<int32_t>(i) / 3);
   }
   std::vector<TypedTicket<int32_t>> tickets;
+  tickets.reserve(100);
   for (int32_t i = 0; i < 100; ++i) {
     tickets.push_back(channel_.Submit(add, i, i));
   }
@@ -297,6 +299,7 @@ TEST_P(ChannelE2eTest, ByteStrings) {
 
 TEST_P(ChannelE2eTest, AChannelForEachThread) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int32_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       Channel channel = Must(client_.OpenChannel({.transport = GetParam()}));
@@ -354,14 +357,14 @@ TEST(ChannelEndE2eTest, ItKeepsTheSessionAlive) {
 
 TEST(ChannelFallbackE2eTest, SaysWhy) {
   Client plain = Must(Client::Connect(Daemon().address(), {.pass_descriptors = false}));
-  Channel channel = Must(plain.OpenChannel());
+  const Channel channel = Must(plain.OpenChannel());
   EXPECT_FALSE(channel.is_ring());
   EXPECT_EQ(channel.fallback_reason(), "passing descriptors is switched off");
   EXPECT_FALSE(plain.OpenChannel({.transport = ChannelTransport::kRing}).ok());
 
   const RealDaemon strict({"--max-channels", "1"});
   Client client = Must(Client::Connect(strict.address()));
-  Channel first = Must(client.OpenChannel());
+  const Channel first = Must(client.OpenChannel());
   EXPECT_TRUE(first.is_ring()) << first.fallback_reason();
   Channel second = Must(client.OpenChannel());
   EXPECT_FALSE(second.is_ring());

@@ -38,6 +38,7 @@ RealDaemon::RealDaemon(const std::vector<std::string>& options) {
   std::vector<std::string> words = {binary, "--listen", listen};
   words.insert(words.end(), options.begin(), options.end());
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) {
     arguments.push_back(word.data());
   }
@@ -46,8 +47,9 @@ RealDaemon::RealDaemon(const std::vector<std::string>& options) {
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    dup2(out, STDOUT_FILENO);
-    dup2(out, STDERR_FILENO);
+    if (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0) {
+      _exit(127);
+    }
     execv(binary, arguments.data());
     _exit(127);
   }

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <span>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,7 +16,7 @@
 
 namespace {
 
-thread_local uint64_t t_allocations = 0;
+thread_local uint64_t t_allocations = 0;  // NOLINT(*-avoid-non-const-global-variables)
 
 }  // namespace
 

@@ -95,8 +95,11 @@ FakeRingDaemon::FakeRingDaemon(const Options& options) : options_(options) {
   where.sun_family = AF_UNIX;
   const std::string path = folder_ + "/s";
   std::memcpy(where.sun_path, path.data(), path.size());
-  bind(listener_.get(), reinterpret_cast<sockaddr*>(&where), sizeof(where));
-  listen(listener_.get(), 16);
+  if (!listener_.valid() ||
+      bind(listener_.get(), reinterpret_cast<sockaddr*>(&where), sizeof(where)) != 0 ||
+      listen(listener_.get(), 16) != 0) {
+    std::abort();
+  }
   acceptor_ = std::thread([this] { Accept(); });
 }
 
@@ -598,7 +601,7 @@ absl::StatusOr<CallResult> FakeBackend::Call(const CallTarget& target, std::stri
   if (func == "one_too_many") {
     return CallResult{.outcome = Values{int32_t{1}}, .duration = {}};
   }
-  absl::StatusOr<FuncType> type = FindFunc(target, func, control);
+  const absl::StatusOr<FuncType> type = FindFunc(target, func, control);
   if (!type.ok()) {
     return type.status();
   }

@@ -1,9 +1,10 @@
 // Attaching: to a daemon that does it right, and to one that does each thing wrong.
 #include "client/cpp/ring_connection.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
