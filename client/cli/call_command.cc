@@ -1,4 +1,9 @@
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstddef>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -7,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "nlohmann/json.hpp"
 
 #include "client/cli/commands.h"
@@ -15,6 +21,7 @@
 #include "client/cli/json.h"
 #include "client/cli/report.h"
 #include "client/cpp/client.h"
+#include "client/cpp/posix.h"
 #include "client/cpp/text.h"
 
 namespace wasmd::cli {
@@ -68,6 +75,17 @@ absl::StatusOr<std::vector<client::Value>> ParseArguments(const client::FuncType
   return values;
 }
 
+// What the guest's end makes of ours, where it did not return.
+int ReportStop(const client::Exit& exit) {
+  return static_cast<int>(exit.code & 0xff);
+}
+int ReportStop(const client::Trap& trap, const Common& common) {
+  if (common.format != OutputFormat::kJson) {
+    ReportTrap(trap);
+  }
+  return kTrap;
+}
+
 int ReportCall(const client::CallResult& result, const Common& common) {
   if (common.format == OutputFormat::kJson) {
     Json json = ToJson(result.outcome);
@@ -75,13 +93,10 @@ int ReportCall(const client::CallResult& result, const Common& common) {
     Print(Dump(json));
   }
   if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
-    return static_cast<int>(exit->code & 0xff);
+    return ReportStop(*exit);
   }
   if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
-    if (common.format != OutputFormat::kJson) {
-      ReportTrap(*trap);
-    }
-    return kTrap;
+    return ReportStop(*trap, common);
   }
   if (common.format == OutputFormat::kTable) {
     for (const client::Value& value : std::get<client::Values>(result.outcome)) {
@@ -89,6 +104,104 @@ int ReportCall(const client::CallResult& result, const Common& common) {
     }
   }
   return kDone;
+}
+
+int ReportBytes(const client::BytesResult& result, const Common& common) {
+  if (common.format == OutputFormat::kJson) {
+    Print(Dump(ToJson(result)));
+  }
+  if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
+    return ReportStop(*exit);
+  }
+  if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
+    return ReportStop(*trap, common);
+  }
+  if (common.format == OutputFormat::kTable) {
+    Print(std::get<std::string>(result.outcome));
+  }
+  return kDone;
+}
+
+// Reads to the end, or to more than `limit`, which is for the caller to refuse. kCancelled: `stop`
+// was triggered while nothing came.
+absl::StatusOr<std::string> ReadUpTo(int fd, size_t limit, std::string_view name,
+                                     const std::stop_token& stop) {
+  const client::Fd wake = client::MakeEvent();
+  const std::stop_callback wake_up(stop, [&wake] { client::SetEvent(wake); });
+  std::string data;
+  while (data.size() <= limit) {
+    if (client::WaitFor(fd, POLLIN, wake.get(), absl::InfiniteFuture()) == client::Ready::kWoken) {
+      return absl::CancelledError("interrupted");
+    }
+    constexpr size_t kPartBytes = size_t{64} << 10;
+    const size_t before = data.size();
+    data.resize(before + kPartBytes);
+    const ssize_t count = read(fd, data.data() + before, kPartBytes);
+    const int error = errno;
+    data.resize(before + (count > 0 ? static_cast<size_t>(count) : 0));
+    if (count == 0) {
+      break;
+    }
+    if (count < 0 && error != EINTR && error != EAGAIN) {
+      return client::ErrnoStatus(error, name);
+    }
+  }
+  return data;
+}
+
+absl::StatusOr<std::string> ReadInput(const std::string& given, const std::stop_token& stop) {
+  if (given == "-") {
+    return ReadUpTo(STDIN_FILENO, client::kMaxCallBytes, "standard input", stop);
+  }
+  if (!given.starts_with('@')) {
+    return given;
+  }
+  const std::string path = given.substr(1);
+  const absl::StatusOr<client::Fd> file = client::OpenFile(path);
+  return file.ok() ? ReadUpTo(file->get(), client::kMaxCallBytes, path, stop) : file.status();
+}
+
+// Calls with values; their types are the function's.
+int CallWithValues(Connection& connection, const std::string& digest, const Common& common,
+                   const CallArguments& arguments) {
+  client::Control control;
+  control.stop = common.stop;
+  const absl::StatusOr<client::ModuleDetails> details = connection->GetModule(digest, control);
+  if (!details.ok()) {
+    return ReportStatus(details.status(), arguments.module);
+  }
+  const client::FuncType* type = details->FindFunc(arguments.func);
+  if (type == nullptr) {
+    return ReportStatus(NoSuchFunction(*details, arguments.func), arguments.module);
+  }
+  const absl::StatusOr<std::vector<client::Value>> values = ParseArguments(*type, arguments);
+  if (!values.ok()) {
+    return ReportStatus(values.status(), arguments.module);
+  }
+  control.timeout = common.timeout;
+  const absl::StatusOr<client::CallResult> result =
+      connection->Call(digest, arguments.func, *values, control);
+  if (!result.ok()) {
+    return ReportStatus(result.status(), Cat(arguments.module, ": ", arguments.func));
+  }
+  return ReportCall(*result, common);
+}
+
+int CallWithBytes(Connection& connection, const std::string& digest, const Common& common,
+                  const CallArguments& arguments) {
+  const absl::StatusOr<std::string> input = ReadInput(*arguments.bytes, common.stop);
+  if (!input.ok()) {
+    return ReportStatus(input.status());
+  }
+  client::Control control;
+  control.stop = common.stop;
+  control.timeout = common.timeout;
+  const absl::StatusOr<client::BytesResult> result =
+      connection->CallBytes(digest, arguments.func, *input, control);
+  if (!result.ok()) {
+    return ReportStatus(result.status(), Cat(arguments.module, ": ", arguments.func));
+  }
+  return ReportBytes(*result, common);
 }
 
 }  // namespace
@@ -103,28 +216,9 @@ int Call(const Common& common, const CallArguments& arguments) {
   if (!module.ok()) {
     return ReportStatus(module.status());
   }
-  client::Control control;
-  control.stop = common.stop;
-  const absl::StatusOr<client::ModuleDetails> details =
-      (*connection)->GetModule(module->digest, control);
-  if (!details.ok()) {
-    return ReportStatus(details.status(), arguments.module);
-  }
-  const client::FuncType* type = details->FindFunc(arguments.func);
-  if (type == nullptr) {
-    return ReportStatus(NoSuchFunction(*details, arguments.func), arguments.module);
-  }
-  const absl::StatusOr<std::vector<client::Value>> values = ParseArguments(*type, arguments);
-  if (!values.ok()) {
-    return ReportStatus(values.status(), arguments.module);
-  }
-  control.timeout = common.timeout;
-  const absl::StatusOr<client::CallResult> result =
-      (*connection)->Call(module->digest, arguments.func, *values, control);
-  if (!result.ok()) {
-    return ReportStatus(result.status(), Cat(arguments.module, ": ", arguments.func));
-  }
-  return ReportCall(*result, common);
+  return arguments.bytes.has_value()
+             ? CallWithBytes(*connection, module->digest, common, arguments)
+             : CallWithValues(*connection, module->digest, common, arguments);
 }
 
 }  // namespace wasmd::cli

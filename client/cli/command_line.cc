@@ -153,6 +153,7 @@ class Parser {
   std::string argv0_;
   CLI::App* call_ = nullptr;
   CallArguments call_arguments_;
+  std::string call_bytes_;
   CLI::App* module_ = nullptr;
   CLI::App* load_ = nullptr;
   ModuleLoadArguments load_arguments_;
@@ -213,6 +214,11 @@ void Parser::AddCall() {
   call_->add_option("FUNCTION", call_arguments_.func, "The export's name")->required();
   call_->add_option("ARGUMENT", call_arguments_.args,
                     "Each as its type wants it: 30, -1, 0xff, 0.5, nan:0x1, inf, null");
+  call_
+      ->add_option("--bytes", call_bytes_,
+                   "Call a function on byte strings with this input (@FILE: a file's contents; -: "
+                   "standard input), and write its output as it is")
+      ->type_name("INPUT");
 }
 
 void Parser::AddModule() {
@@ -320,6 +326,13 @@ absl::StatusOr<CommandLine> Parser::Result() {
   } else if (call_->parsed()) {
     for (std::string& argument : call_arguments_.args) {
       argument = Unmark(std::move(argument));
+    }
+    if (call_->count("--bytes") > 0) {
+      if (!call_arguments_.args.empty()) {
+        return absl::InvalidArgumentError(Cat("with --bytes there are no arguments: '",
+                                              call_arguments_.args.front(), "'; see --help"));
+      }
+      call_arguments_.bytes = Unmark(std::move(call_bytes_));
     }
     line.command = call_arguments_;
   } else if (load_->parsed()) {

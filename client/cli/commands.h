@@ -45,6 +45,8 @@ struct CallArguments {
   std::string module;
   std::string func;
   std::vector<std::string> args;
+  // The input of a function on byte strings: the bytes themselves, "@FILE", or "-".
+  std::optional<std::string> bytes;
 };
 int Call(const Common& common, const CallArguments& arguments);
 

@@ -5,9 +5,11 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/escaping.h"
 #include "absl/time/time.h"
 #include <nlohmann/json.hpp>
 
+#include "client/cpp/text.h"
 #include "client/cpp/value.h"
 
 namespace wasmd::cli {
@@ -123,6 +125,19 @@ Json ToJson(const client::Outcome& outcome) {
     return {{"trap", ToJson(*trap)}};
   }
   return {{"exit_code", std::get<client::Exit>(outcome).code}};
+}
+
+Json ToJson(const client::BytesResult& result) {
+  Json json;
+  if (const auto* output = std::get_if<std::string>(&result.outcome)) {
+    json["output"] = absl::Base64Escape(client::CatPart(*output));
+  } else if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
+    json["trap"] = ToJson(*trap);
+  } else {
+    json["exit_code"] = std::get<client::Exit>(result.outcome).code;
+  }
+  json["duration_ns"] = absl::ToInt64Nanoseconds(result.duration);
+  return json;
 }
 
 Json ToJson(const client::ModuleInfo& module) {

@@ -19,6 +19,8 @@ using Json = nlohmann::ordered_json;
 
 Json ToJson(const client::Value& value);
 Json ToJson(const client::Outcome& outcome);
+// The output in base64, as protobuf's JSON has bytes.
+Json ToJson(const client::BytesResult& result);
 Json ToJson(const client::ModuleInfo& module);
 Json ToJson(const client::ModuleDetails& module);
 Json ToJson(const client::ServerInfo& info);

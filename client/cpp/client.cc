@@ -178,6 +178,32 @@ absl::Status Client::Close(const Control& control) {
   return core_->Close(control);
 }
 
+absl::StatusOr<BytesResult> Client::CallBytes(std::string_view digest, std::string_view func,
+                                              std::string_view input, const Control& control) {
+  v1::CallBytesRequest request;
+  request.set_module(std::string(digest));
+  return MakeBytesCall(*core_, request, func, input, control);
+}
+
+absl::StatusOr<BytesResult> MakeBytesCall(Core& core, v1::CallBytesRequest& request,
+                                          std::string_view func, std::string_view input,
+                                          const Control& control) {
+  // A request that is much larger would not even be read.
+  if (input.size() > kMaxCallBytes) {
+    return absl::ResourceExhaustedError(
+        Cat("the input has ", input.size(), " bytes; one call takes no more than ", kMaxCallBytes));
+  }
+  request.set_func(std::string(func));
+  request.set_input(std::string(input));
+  v1::CallBytesResponse response;
+  absl::Status status = core.Unary(&v1::InvocationService::Stub::CallBytes, core.invocations(),
+                                   request, &response, control);
+  if (!status.ok()) {
+    return status;
+  }
+  return FromProto(std::move(response));
+}
+
 // ---- Instance
 
 namespace {
@@ -214,6 +240,16 @@ absl::StatusOr<CallResult> Instance::Call(std::string_view func, std::span<const
   v1::CallRequest request;
   request.set_instance(id_);
   return MakeCall(*core_, request, func, args, control);
+}
+
+absl::StatusOr<BytesResult> Instance::CallBytes(std::string_view func, std::string_view input,
+                                                const Control& control) {
+  if (id_ == 0) {
+    return Gone();
+  }
+  v1::CallBytesRequest request;
+  request.set_instance(id_);
+  return MakeBytesCall(*core_, request, func, input, control);
 }
 
 absl::StatusOr<std::string> Instance::ReadMemory(std::string_view memory, uint64_t offset,

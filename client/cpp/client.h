@@ -63,6 +63,9 @@ struct ConnectOptions {
   bool pass_descriptors = true;
 };
 
+// Of an input and of an output of CallBytes.
+inline constexpr uint64_t kMaxCallBytes = uint64_t{4} << 20;
+
 // A limit on one request. Infinite and never, by default.
 struct Control {
   absl::Duration timeout = absl::InfiniteDuration();
@@ -148,6 +151,10 @@ class Instance {
     return Call(func, std::span(args.begin(), args.size()), control);
   }
 
+  // As Client::CallBytes, and takes turns as Call does.
+  absl::StatusOr<BytesResult> CallBytes(std::string_view func, std::string_view input,
+                                        const Control& control = {});
+
   // The exported memory of that name; empty: the only one. At any size: requests are cut to what
   // the daemon takes at a time. kOutOfRange: not inside the memory; a write may then have happened
   // in part.
@@ -224,6 +231,19 @@ class Client {
   // kInvalidArgument: the options. With ChannelTransport::kRing also whatever keeps shared memory
   // from being had.
   absl::StatusOr<Channel> OpenChannel(const ChannelOptions& options = {});
+
+  // Calls an exported function that takes and gives a byte string (docs/bytes.md), in a fresh
+  // instance of the module: the input is copied into the instance's memory, and the output out of
+  // it.
+  //
+  //   absl::StatusOr<BytesResult> result = client->CallBytes(module->digest, "upper", "abc");
+  //   if (const auto* output = std::get_if<std::string>(&result->outcome)) …  // else Trap, or Exit
+  //
+  // kNotFound: no such module or export, or the module lacks another one that such functions need.
+  // kInvalidArgument: an export is of another type. kResourceExhausted: the input has more than
+  // kMaxCallBytes. kOutOfRange: the output has; the function has returned.
+  absl::StatusOr<BytesResult> CallBytes(std::string_view digest, std::string_view func,
+                                        std::string_view input, const Control& control = {});
 
   // Runs a module as a WASI program until it ends. kFailedPrecondition: a directory descriptor, and
   // none can be passed to this daemon. kAborted: a standard stream failed here; ErrnoOf() has the

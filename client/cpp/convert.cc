@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 
 #include "proto/wasmd/v1/instance.pb.h"
+#include "proto/wasmd/v1/invocation.pb.h"
 #include "proto/wasmd/v1/module.pb.h"
 #include "proto/wasmd/v1/server.pb.h"
 #include "proto/wasmd/v1/session.pb.h"
@@ -179,6 +180,27 @@ FuncType FromProto(const v1::FuncType& proto) {
     func.results.push_back(FromProto(static_cast<v1::ValType>(type)));
   }
   return func;
+}
+
+absl::StatusOr<BytesResult> FromProto(v1::CallBytesResponse&& proto) {
+  BytesResult result;
+  result.duration = absl::Nanoseconds(static_cast<int64_t>(proto.duration_ns()));
+  if (proto.has_output()) {
+    result.outcome = std::move(*proto.mutable_output());
+    return result;
+  }
+  absl::StatusOr<Outcome> outcome = FromProto(proto.outcome());
+  if (!outcome.ok()) {
+    return outcome.status();
+  }
+  if (auto* trap = std::get_if<Trap>(&*outcome)) {
+    result.outcome = std::move(*trap);
+  } else if (const auto* exit = std::get_if<Exit>(&*outcome)) {
+    result.outcome = *exit;
+  } else {
+    return absl::InternalError("the daemon sent values instead of a byte string");
+  }
+  return result;
 }
 
 ModuleInfo FromProto(const v1::ModuleInfo& proto) {

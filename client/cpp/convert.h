@@ -10,6 +10,7 @@
 #include "client/cpp/value.h"
 
 namespace wasmd::v1 {
+class CallBytesResponse;
 class FuncType;
 class GetModuleResponse;
 class GetServerInfoResponse;
@@ -27,6 +28,8 @@ void ToProto(const Value& value, v1::Value* proto);
 // kInternal: a value of a kind that this library does not know.
 absl::StatusOr<Value> FromProto(const v1::Value& proto);
 absl::StatusOr<Outcome> FromProto(const v1::Outcome& proto);
+// Takes the output out of it. kInternal: neither an output nor how it ended.
+absl::StatusOr<BytesResult> FromProto(v1::CallBytesResponse&& proto);
 
 FuncType FromProto(const v1::FuncType& proto);
 ModuleInfo FromProto(const v1::ModuleInfo& proto);

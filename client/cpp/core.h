@@ -28,6 +28,7 @@
 #include "client/cpp/handshake.h"
 #include "client/cpp/ring_connection.h"
 #include "proto/wasmd/v1/channel.grpc.pb.h"
+#include "client/cpp/outcome.h"
 #include "proto/wasmd/v1/instance.grpc.pb.h"
 #include "proto/wasmd/v1/invocation.grpc.pb.h"
 #include "proto/wasmd/v1/module.grpc.pb.h"
@@ -35,6 +36,11 @@
 #include "proto/wasmd/v1/session.grpc.pb.h"
 
 namespace wasmd::client {
+
+// Fills in and makes an InvocationService.CallBytes whose target is set.
+absl::StatusOr<BytesResult> MakeBytesCall(Core& core, v1::CallBytesRequest& request,
+                                          std::string_view func, std::string_view input,
+                                          const Control& control);
 
 // Thread-safe.
 class Core {

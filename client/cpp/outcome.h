@@ -68,6 +68,12 @@ struct CallResult {
   absl::Duration duration;  // Inside the guest.
 };
 
+// Of a function on byte strings.
+struct BytesResult {
+  std::variant<std::string, Trap, Exit> outcome;  // The output, if it returned.
+  absl::Duration duration = {};                   // Inside the guest, where the daemon tells it.
+};
+
 struct RunResult {
   Outcome outcome;  // Trap or Exit.
   absl::Duration duration;

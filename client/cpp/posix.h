@@ -1,5 +1,5 @@
 // Descriptors, files and sockets, with errors as statuses that carry their errno. Internal to
-// client/cpp.
+// client/.
 #ifndef WASMD_CLIENT_CPP_POSIX_H_
 #define WASMD_CLIENT_CPP_POSIX_H_
 

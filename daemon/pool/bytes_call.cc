@@ -1,6 +1,5 @@
 #include "daemon/pool/bytes_call.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -57,31 +57,49 @@ absl::StatusOr<engine::TypedFunc<Signature>> Find(engine::Instance& instance,
   return found;
 }
 
-// The name of the memory that byte strings lie in: "memory", or else the only one that is exported.
-absl::StatusOr<std::string> MemoryName(const engine::LoadedModule& module) {
-  std::optional<engine::ExportType> found;
+absl::Status CheckAddresses(const engine::MemoryType& type) {
+  return type.address == engine::AddressType::kI32
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   "a function on byte strings needs a memory with 32-bit addresses, and this "
+                   "one's have 64 bits");
+}
+
+absl::Status NoMemory(const absl::Status& why) {
+  return absl::Status(why.code(),
+                      AbslView(StrCat("a function on byte strings needs an exported \"", kMemory,
+                                      "\", or one memory that is exported: ", why.message())));
+}
+
+absl::Status CheckMemory(const engine::LoadedModule& module) {
+  std::optional<engine::MemoryType> only;
+  bool several = false;
   for (const engine::ExportType& candidate : module.exports()) {
-    if (engine::KindOf(candidate.type) != engine::ExternKind::kMemory) {
-      continue;
+    if (const auto* memory = std::get_if<engine::MemoryType>(&candidate.type)) {
+      if (candidate.name == kMemory) {
+        return CheckAddresses(*memory);
+      }
+      several = only.has_value();
+      only = *memory;
     }
-    if (candidate.name == kMemory) {
-      found = candidate;
-      break;
-    }
-    if (found.has_value()) {
-      return absl::InvalidArgumentError(
-          "a function on byte strings needs a memory that is exported as \"memory\", or one alone");
-    }
-    found = candidate;
   }
-  if (!found.has_value()) {
-    return absl::NotFoundError("a function on byte strings needs an exported memory");
+  if (several || !only.has_value()) {
+    return NoMemory(several ? absl::InvalidArgumentError("it exports several, by other names")
+                            : absl::NotFoundError("it exports none"));
   }
-  if (std::get<engine::MemoryType>(found->type).address != engine::AddressType::kI32) {
-    return absl::InvalidArgumentError(
-        "a function on byte strings needs a memory with 32-bit addresses");
+  return CheckAddresses(*only);
+}
+
+absl::StatusOr<engine::MemoryHandle> FindBytesMemory(engine::Instance& instance) {
+  const std::optional<engine::Extern> named = instance.FindExport(kMemory);
+  const bool is_named = named.has_value() && std::holds_alternative<engine::MemoryHandle>(*named);
+  const absl::StatusOr<engine::MemoryHandle> memory =
+      FindMemory(instance, is_named ? kMemory : std::string_view());
+  if (!memory.ok()) {
+    return NoMemory(memory.status());
   }
-  return found->name;
+  WASMD_RETURN_IF_ERROR(CheckAddresses(memory->type()));
+  return memory;
 }
 
 // `size` bytes of the memory at `offset`, if they lie inside.
@@ -94,9 +112,10 @@ std::optional<std::span<std::byte>> Part(const engine::MemoryHandle& memory, uin
   return all.subspan(offset, size);
 }
 
-engine::Outcome<uint64_t> OutOfBounds(std::string_view what) {
-  return engine::Outcome<uint64_t>(
-      engine::Stop(engine::Trap{engine::TrapCode::kMemoryOutOfBounds, std::string(what), {}}));
+[[gnu::noinline, gnu::cold]] engine::Stop OutOfBounds(std::string_view what) {
+  return engine::Trap{engine::TrapCode::kMemoryOutOfBounds,
+                      StrCat(engine::ToString(engine::TrapCode::kMemoryOutOfBounds), ": ", what),
+                      {}};
 }
 
 }  // namespace
@@ -104,7 +123,12 @@ engine::Outcome<uint64_t> OutOfBounds(std::string_view what) {
 absl::Status BytesCall::Check(const engine::LoadedModule& module, std::string_view func) {
   WASMD_RETURN_IF_ERROR(CheckType(module, func, Bytes::type()));
   WASMD_RETURN_IF_ERROR(CheckType(module, kRealloc, Realloc::type()));
-  return MemoryName(module).status();
+  const std::string post = StrCat(kPostPrefix, func);
+  if (const absl::Status status = CheckType(module, post, Post::type());
+      !status.ok() && !absl::IsNotFound(status)) {
+    return status;
+  }
+  return CheckMemory(module);
 }
 
 absl::StatusOr<BytesCall> BytesCall::Resolve(engine::Instance& instance, std::string_view func) {
@@ -122,27 +146,27 @@ absl::StatusOr<BytesCall> BytesCall::Resolve(engine::Instance& instance, std::st
   return BytesCall(realloc, bytes, post, memory);
 }
 
-engine::Outcome<uint64_t> BytesCall::Call(std::span<const std::byte> input,
-                                          std::span<std::byte> output) const {
-  if (input.size() > UINT32_MAX) [[unlikely]] {
-    return OutOfBounds("the input does not fit a 32-bit memory");
+engine::Outcome<BytesCall::Lent> BytesCall::Run(std::span<const std::byte> input) const {
+  if (input.size() > kMaxListBytes) [[unlikely]] {
+    return OutOfBounds("the input is longer than a list of the Canonical ABI can be");
   }
   const auto input_size = static_cast<uint32_t>(input.size());
   engine::Outcome<uint32_t> place = realloc_(0, 0, kByteAlignment, input_size);
   if (!place.ok()) [[unlikely]] {
-    return engine::Outcome<uint64_t>(std::move(place).stop());
+    return engine::Outcome<Lent>(std::move(place).stop());
   }
   const std::optional<std::span<std::byte>> to = Part(memory_, *place, input_size);
   if (!to.has_value()) [[unlikely]] {
-    return OutOfBounds("cabi_realloc returned an address outside of the memory");
+    return OutOfBounds("cabi_realloc returned an address that has no room in the memory");
   }
   if (input_size != 0) {
     std::memcpy(to->data(), input.data(), input_size);
   }
   engine::Outcome<uint32_t> returned = func_(*place, input_size);
   if (!returned.ok()) [[unlikely]] {
-    return engine::Outcome<uint64_t>(std::move(returned).stop());
+    return engine::Outcome<Lent>(std::move(returned).stop());
   }
+  // The memory may have grown.
   const std::optional<std::span<std::byte>> pair = Part(memory_, *returned, kPairBytes);
   if (!pair.has_value() || *returned % kPairAlignment != 0) [[unlikely]] {
     return OutOfBounds("the function returned an address outside of the memory, or not aligned");
@@ -152,19 +176,20 @@ engine::Outcome<uint64_t> BytesCall::Call(std::span<const std::byte> input,
   std::memcpy(&at, pair->data(), sizeof(at));
   std::memcpy(&size, pair->data() + sizeof(at), sizeof(size));
   const std::optional<std::span<std::byte>> from = Part(memory_, at, size);
-  if (!from.has_value()) [[unlikely]] {
-    return OutOfBounds("the function's output lies outside of the memory");
+  if (!from.has_value() || size > kMaxListBytes) [[unlikely]] {
+    return OutOfBounds("the function's output lies outside of the memory, or is too long");
   }
-  if (const size_t count = std::min<size_t>(size, output.size()); count != 0) {
-    std::memcpy(output.data(), from->data(), count);
-  }
+  return Lent{*returned, *from};
+}
+
+engine::Outcome<uint64_t> BytesCall::GiveBack(const Lent& lent) const {
   if (post_.has_value()) {
-    engine::Outcome<void> cleaned = (*post_)(*returned);
+    engine::Outcome<void> cleaned = (*post_)(lent.pair);
     if (!cleaned.ok()) [[unlikely]] {
       return engine::Outcome<uint64_t>(std::move(cleaned).stop());
     }
   }
-  return uint64_t{size};
+  return uint64_t{lent.bytes.size()};
 }
 
 }  // namespace wasmd::daemon

@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 
 #include "daemon/config/text.h"
+#include "daemon/pool/bytes_call.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/invocation.h"
 #include "engine/base/mutex.h"
@@ -115,6 +116,62 @@ class Armed {
  private:
   Invocation& invocation_;
 };
+
+// Makes an instance with a store of its own, has `use` do something with it, and drops it. WASI is
+// there if the module imports it. Where a start function stopped, that is in `result`, and `use` is
+// not called.
+absl::Status WithFreshInstance(const std::shared_ptr<engine::RuntimeEnv>& env,
+                               const GuestLimits& limits,
+                               std::shared_ptr<engine::LoadedModule> module, Invocation& invocation,
+                               GuestResult& result,
+                               const std::function<absl::Status(engine::Instance&)>& use) {
+  engine::Linker linker;
+  std::unique_ptr<engine::Wasi> wasi;  // Outlives the store.
+  if (ImportsWasi(*module)) {
+    WASMD_ASSIGN_OR_RETURN(wasi, engine::Wasi::Create({}));
+    wasi->AddTo(linker);
+  }
+  WASMD_RETURN_IF_ERROR(linker.CheckImports(*module));
+  engine::Store store(env, StoreOptionsOf(limits));
+  const Armed armed(invocation, store);
+  WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
+                         Instantiate(store, linker, std::move(module), result));
+  if (instance == nullptr) {
+    return absl::OkStatus();
+  }
+  if (wasi != nullptr) {
+    WASMD_RETURN_IF_ERROR(InitializeReactor(*instance, result));
+  }
+  if (!result.stop.has_value()) {
+    WASMD_RETURN_IF_ERROR(use(*instance));
+  }
+  result.peak_memory_bytes = store.memory_bytes();
+  return absl::OkStatus();
+}
+
+// Calls a function on byte strings and keeps how it ended.
+absl::Status CallBytes(engine::Instance& instance, const BytesCallSpec& spec,
+                       BytesGuestResult& called) {
+  WASMD_ASSIGN_OR_RETURN(const BytesCall bytes, BytesCall::Resolve(instance, spec.func));
+  const GuestTimer timer(called.result);
+  engine::Outcome<uint64_t> size = bytes.CallAndTake(
+      std::as_bytes(std::span(spec.input)), [&](std::span<const std::byte> output) {
+        if (output.size() <= spec.max_output_bytes) {
+          called.output.assign(reinterpret_cast<const char*>(output.data()), output.size());
+        }
+      });
+  if (!size.ok()) {
+    called.output.clear();
+    called.result.stop = OutlivingStop(std::move(size).stop());
+    return absl::OkStatus();
+  }
+  if (*size > spec.max_output_bytes) {
+    return absl::OutOfRangeError(StrCat("the output of \"", spec.func, "\" has ", *size,
+                                        " bytes, and no more than ", spec.max_output_bytes,
+                                        " can be taken"));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -324,39 +381,52 @@ absl::StatusOr<CallGuestResult> CallFreshGuest(const std::shared_ptr<engine::Run
   WASMD_ASSIGN_OR_RETURN(const engine::FuncType* const type, FuncTypeOf(*module, spec.func));
   WASMD_ASSIGN_OR_RETURN(const std::vector<engine::Value> args,
                          ArgumentsFor(nullptr, spec.func, *type, spec.args));
-  engine::Linker linker;
-  std::unique_ptr<engine::Wasi> wasi;  // Outlives the store.
-  if (ImportsWasi(*module)) {
-    WASMD_ASSIGN_OR_RETURN(wasi, engine::Wasi::Create({}));
-    wasi->AddTo(linker);
-  }
-  WASMD_RETURN_IF_ERROR(linker.CheckImports(*module));
   CallGuestResult called;
-  engine::Store store(env, StoreOptionsOf(limits));
-  const Armed armed(invocation, store);
-  WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
-                         Instantiate(store, linker, std::move(module), called.result));
-  if (instance == nullptr) {
-    return called;
-  }
-  WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance->Func(spec.func));
-  if (wasi != nullptr) {
-    WASMD_RETURN_IF_ERROR(InitializeReactor(*instance, called.result));
-  }
-  if (!called.result.stop.has_value()) {
-    WASMD_RETURN_IF_ERROR(Call(func, args, called.result));
-  }
-  for (const engine::Value& value : called.result.values) {
-    if (engine::IsRef(value.type) && !value.is_null_ref()) {
-      return absl::FailedPreconditionError(
-          StrCat("\"", spec.func,
-                 "\" returned a reference, which does not outlive its instance; create an instance "
-                 "and call that"));
-    }
-    called.values.push_back({value, 0});
-  }
+  WASMD_RETURN_IF_ERROR(WithFreshInstance(
+      env, limits, std::move(module), invocation, called.result,
+      [&](engine::Instance& instance) -> absl::Status {
+        WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance.Func(spec.func));
+        WASMD_RETURN_IF_ERROR(Call(func, args, called.result));
+        for (const engine::Value& value : called.result.values) {
+          if (engine::IsRef(value.type) && !value.is_null_ref()) {
+            return absl::FailedPreconditionError(
+                StrCat("\"", spec.func,
+                       "\" returned a reference, which does not outlive its instance; create an "
+                       "instance and call that"));
+          }
+          called.values.push_back({value, 0});
+        }
+        return absl::OkStatus();
+      }));
   called.result.values.clear();
-  called.result.peak_memory_bytes = store.memory_bytes();
+  return called;
+}
+
+absl::StatusOr<BytesGuestResult> CallBytesGuest(InstanceGroup& group, engine::Instance& instance,
+                                                const BytesCallSpec& spec, Invocation& invocation) {
+  if (group.store().is_abandoned()) {
+    return AbandonedError();
+  }
+  BytesGuestResult called;
+  {
+    const Armed armed(invocation, group.store());
+    WASMD_RETURN_IF_ERROR(CallBytes(instance, spec, called));
+  }
+  called.result.peak_memory_bytes = group.store().memory_bytes();
+  return called;
+}
+
+absl::StatusOr<BytesGuestResult> CallFreshBytesGuest(const std::shared_ptr<engine::RuntimeEnv>& env,
+                                                     const GuestLimits& limits,
+                                                     std::shared_ptr<engine::LoadedModule> module,
+                                                     const BytesCallSpec& spec,
+                                                     Invocation& invocation) {
+  // Before any guest code runs.
+  WASMD_RETURN_IF_ERROR(BytesCall::Check(*module, spec.func));
+  BytesGuestResult called;
+  WASMD_RETURN_IF_ERROR(WithFreshInstance(
+      env, limits, std::move(module), invocation, called.result,
+      [&](engine::Instance& instance) { return CallBytes(instance, spec, called); }));
   return called;
 }
 

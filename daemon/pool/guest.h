@@ -152,6 +152,26 @@ absl::StatusOr<CallGuestResult> CallFreshGuest(const std::shared_ptr<engine::Run
                                                std::shared_ptr<engine::LoadedModule> module,
                                                const CallSpec& spec, Invocation& invocation);
 
+// Calls a function on byte strings (daemon/pool/bytes_call.h): as CallGuest and CallFreshGuest, and
+// with their errors. kInvalidArgument and kNotFound also name what the function lacks.
+// kOutOfRange: the output has more than `max_output_bytes`; the function has returned.
+struct BytesCallSpec {
+  std::string func;
+  std::string_view input;  // Read on the guest's thread.
+  uint64_t max_output_bytes = 0;
+};
+struct BytesGuestResult {
+  GuestResult result;  // `values` is empty:
+  std::string output;  // this is the result.
+};
+absl::StatusOr<BytesGuestResult> CallBytesGuest(InstanceGroup& group, engine::Instance& instance,
+                                                const BytesCallSpec& spec, Invocation& invocation);
+absl::StatusOr<BytesGuestResult> CallFreshBytesGuest(const std::shared_ptr<engine::RuntimeEnv>& env,
+                                                     const GuestLimits& limits,
+                                                     std::shared_ptr<engine::LoadedModule> module,
+                                                     const BytesCallSpec& spec,
+                                                     Invocation& invocation);
+
 // Runs a program: "_start" with WASI. result.stop is an Exit if it ended itself; returning is exit
 // code 0 and leaves stop empty. kNotFound: no "_start". kInvalidArgument: an import is lacking, or
 // WASI refuses its options.

@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -5,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
 
+#include "daemon/config/text.h"
 #include "daemon/pool/guest.h"
 #include "daemon/rpc/rpc_context.h"
 #include "daemon/rpc/run_reactor.h"
@@ -18,27 +20,58 @@
 namespace wasmd::daemon {
 namespace {
 
-absl::StatusOr<CallRequestSpec> SpecOf(const v1::CallRequest& request) {
-  CallRequestSpec spec;
+// Of an input, and of an output. With what is around it a request stays below kMaxReceiveBytes
+// (grpc_server.cc).
+constexpr uint64_t kMaxCallBytes = uint64_t{4} << 20;
+
+// Of a CallRequest or a CallBytesRequest.
+template <typename Request>
+absl::StatusOr<CallTarget> TargetOf(const Request& request,
+                                    const grpc::CallbackServerContext& context) {
+  CallTarget target;
   switch (request.target_case()) {
-    case v1::CallRequest::kModule:
-      spec.module = request.module();
+    case Request::kModule:
+      target.module = request.module();
       break;
-    case v1::CallRequest::kInstance:
-      spec.instance = request.instance();
+    case Request::kInstance:
+      target.instance = request.instance();
       break;
-    case v1::CallRequest::TARGET_NOT_SET:
+    case Request::TARGET_NOT_SET:
       break;
   }
-  if (spec.module.empty() && spec.instance == 0) {
+  if (target.module.empty() && target.instance == 0) {
     return absl::InvalidArgumentError("a call needs a module or an instance");
   }
+  target.invocation_id = request.invocation_id();
+  target.deadline = DeadlineOf(context);
+  return target;
+}
+
+absl::StatusOr<CallRequestSpec> SpecOf(const v1::CallRequest& request,
+                                       const grpc::CallbackServerContext& context) {
+  CallRequestSpec spec;
+  WASMD_ASSIGN_OR_RETURN(static_cast<CallTarget&>(spec), TargetOf(request, context));
   spec.call.func = request.func();
   for (const v1::Value& value : request.args()) {
     WASMD_ASSIGN_OR_RETURN(GuestArgument arg, FromWire(value));
     spec.call.args.push_back(std::move(arg));
   }
-  spec.invocation_id = request.invocation_id();
+  return spec;
+}
+
+// Refers to the request, which gRPC keeps until the RPC has ended.
+absl::StatusOr<BytesCallRequestSpec> SpecOf(const v1::CallBytesRequest& request,
+                                            const grpc::CallbackServerContext& context) {
+  BytesCallRequestSpec spec;
+  WASMD_ASSIGN_OR_RETURN(static_cast<CallTarget&>(spec), TargetOf(request, context));
+  if (request.input().size() > kMaxCallBytes) {
+    return absl::ResourceExhaustedError(StrCat("the input has ", request.input().size(),
+                                               " bytes; one call takes no more than ",
+                                               kMaxCallBytes));
+  }
+  spec.call.func = request.func();
+  spec.call.input = request.input();
+  spec.call.max_output_bytes = kMaxCallBytes;
   return spec;
 }
 
@@ -53,11 +86,10 @@ class InvocationService final : public v1::InvocationService::CallbackService {
     if (!session.ok()) {
       return Answer(*context, session.status());
     }
-    absl::StatusOr<CallRequestSpec> spec = SpecOf(*request);
+    absl::StatusOr<CallRequestSpec> spec = SpecOf(*request, *context);
     if (!spec.ok()) {
       return Answer(*context, spec.status());
     }
-    spec->deadline = DeadlineOf(*context);
     return UnaryOperation::Start(*context, [&](const UnaryOperation::Pointer& operation) {
       return (*session)->Call(
           *std::move(spec), [operation, response](absl::StatusOr<CallGuestResult> called) {
@@ -67,6 +99,33 @@ class InvocationService final : public v1::InvocationService::CallbackService {
             }
             operation->End(called.status());
           });
+    });
+  }
+
+  grpc::ServerUnaryReactor* CallBytes(grpc::CallbackServerContext* context,
+                                      const v1::CallBytesRequest* request,
+                                      v1::CallBytesResponse* response) override {
+    const absl::StatusOr<std::shared_ptr<Session>> session = SessionOf(rpc_, *context);
+    if (!session.ok()) {
+      return Answer(*context, session.status());
+    }
+    absl::StatusOr<BytesCallRequestSpec> spec = SpecOf(*request, *context);
+    if (!spec.ok()) {
+      return Answer(*context, spec.status());
+    }
+    return UnaryOperation::Start(*context, [&](const UnaryOperation::Pointer& operation) {
+      return (*session)->CallBytes(*std::move(spec),
+                                   [operation, response](absl::StatusOr<BytesGuestResult> called) {
+                                     if (called.ok()) {
+                                       if (called->result.stop.has_value()) {
+                                         ToWire(called->result, {}, *response->mutable_outcome());
+                                       } else {
+                                         response->set_output(std::move(called->output));
+                                       }
+                                       response->set_duration_ns(called->result.duration_ns);
+                                     }
+                                     operation->End(called.status());
+                                   });
     });
   }
 

@@ -76,6 +76,9 @@ const GuestResult& ResultOf(const GuestResult& result) {
 const GuestResult& ResultOf(const CallGuestResult& called) {
   return called.result;
 }
+const GuestResult& ResultOf(const BytesGuestResult& called) {
+  return called.result;
+}
 const GuestResult& ResultOf(const BoundInstance& bound) {
   return bound.result;
 }
@@ -254,59 +257,75 @@ GuestLimits Session::Limits(uint64_t max_memory_bytes) const {
   return limits;
 }
 
-Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done) {
+template <typename T>
+Session::Started Session::StartCall(const CallTarget& target, std::string func, CallKind<T> kind,
+                                    Done<T> done) {
   services_.counters.calls.Add();
   InvocationInfo info;
-  info.id = spec.invocation_id;
+  info.id = target.invocation_id;
   info.kind = InvocationKind::kCall;
-  info.func = spec.call.func;
-  if (spec.module.empty()) {
-    absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(spec.instance);
+  info.func = std::move(func);
+  std::shared_ptr<InstanceGroup> group;  // Null: the call has an instance of its own.
+  std::function<absl::StatusOr<T>(Invocation&)> guest;
+  if (target.module.empty()) {
+    absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(target.instance);
     if (!held.ok()) {
       done(held.status());
       return nullptr;
     }
     info.module = (*held)->module->digest;
-    absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-        NewInvocation(std::move(info), Quota::kCalls);
-    if (!invocation.ok()) {
-      done(invocation.status());
+    group = (*held)->group;
+    guest = [held = *std::move(held), call = std::move(kind.on_instance)](Invocation& running) {
+      held->invocations.fetch_add(1, std::memory_order_relaxed);
+      return call(*held, running);
+    };
+  } else {
+    absl::StatusOr<ModuleRecord> module = services_.store.Find(identity_.principal, target.module);
+    if (!module.ok()) {
+      done(module.status());
       return nullptr;
     }
-    const std::shared_ptr<InstanceGroup> group = (*held)->group;
-    return Start<CallGuestResult>(
-        *invocation, Quota::kCalls, spec.deadline, group,
-        [this, held = *std::move(held), call = std::move(spec.call)](Invocation& running) {
-          held->invocations.fetch_add(1, std::memory_order_relaxed);
-          return CallGuest(*held->group, *held->instance, call, running,
-                           [this] { return NextHandle(); });
-        },
-        std::move(done));
+    info.module = module->module->digest;
+    info.module_name = module->name;
+    guest = [stored = module->module, call = std::move(kind.on_module)](Invocation& running) {
+      absl::StatusOr<T> called = call(*stored, running);
+      if (called.ok()) {
+        NameStop(running.info().module_name, called->result);
+      }
+      return called;
+    };
   }
-  absl::StatusOr<ModuleRecord> module = services_.store.Find(identity_.principal, spec.module);
-  if (!module.ok()) {
-    done(module.status());
-    return nullptr;
-  }
-  info.module = module->module->digest;
-  info.module_name = module->name;
   absl::StatusOr<std::shared_ptr<Invocation>> invocation =
       NewInvocation(std::move(info), Quota::kCalls);
   if (!invocation.ok()) {
     done(invocation.status());
     return nullptr;
   }
-  return Start<CallGuestResult>(
-      *invocation, Quota::kCalls, spec.deadline, nullptr,
-      [this, stored = module->module, call = std::move(spec.call)](Invocation& running) {
-        absl::StatusOr<CallGuestResult> called =
-            CallFreshGuest(services_.engine.runtime(), Limits(), stored->module, call, running);
-        if (called.ok()) {
-          NameStop(running.info().module_name, called->result);
-        }
-        return called;
-      },
-      std::move(done));
+  return Start<T>(*invocation, Quota::kCalls, target.deadline, std::move(group), std::move(guest),
+                  std::move(done));
+}
+
+Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done) {
+  const auto call = std::make_shared<CallSpec>(std::move(spec.call));
+  CallKind<CallGuestResult> kind;
+  kind.on_instance = [this, call](HeldInstance& held, Invocation& running) {
+    return CallGuest(*held.group, *held.instance, *call, running, [this] { return NextHandle(); });
+  };
+  kind.on_module = [this, call](const StoredModule& stored, Invocation& running) {
+    return CallFreshGuest(services_.engine.runtime(), Limits(), stored.module, *call, running);
+  };
+  return StartCall(spec, call->func, std::move(kind), std::move(done));
+}
+
+Session::Started Session::CallBytes(BytesCallRequestSpec spec, Done<BytesGuestResult> done) {
+  CallKind<BytesGuestResult> kind;
+  kind.on_instance = [call = spec.call](HeldInstance& held, Invocation& running) {
+    return CallBytesGuest(*held.group, *held.instance, call, running);
+  };
+  kind.on_module = [this, call = spec.call](const StoredModule& stored, Invocation& running) {
+    return CallFreshBytesGuest(services_.engine.runtime(), Limits(), stored.module, call, running);
+  };
+  return StartCall(spec, spec.call.func, std::move(kind), std::move(done));
 }
 
 absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {

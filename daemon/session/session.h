@@ -51,12 +51,20 @@ struct SessionServices {
 template <typename T>
 using Done = std::function<void(absl::StatusOr<T>)>;
 
-struct CallRequestSpec {
+// What all calls name, of whatever kind.
+struct CallTarget {
   std::string module;     // A digest; or empty, and
   uint64_t instance = 0;  // the instance to call.
-  CallSpec call;
   uint64_t invocation_id = 0;
   absl::Time deadline = absl::InfiniteFuture();
+};
+
+struct CallRequestSpec : CallTarget {
+  CallSpec call;
+};
+
+struct BytesCallRequestSpec : CallTarget {
+  BytesCallSpec call;  // The input stays until `done` is called.
 };
 
 struct RunRequestSpec {
@@ -148,6 +156,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   using Started = std::shared_ptr<Invocation>;
   Started Call(CallRequestSpec spec, Done<CallGuestResult> done);
+  Started CallBytes(BytesCallRequestSpec spec, Done<BytesGuestResult> done);
   // `done` is called when the program has ended and nothing uses its streams any more. The place in
   // the runs' quota is free when `place` goes: the client may be slow to take what is left in the
   // streams.
@@ -211,6 +220,16 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::Status TooManyInstances() const;
   absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec);
   uint64_t NextHandle() { return next_handle_.fetch_add(1, std::memory_order_relaxed); }
+
+  // One kind of call, on either kind of target.
+  template <typename T>
+  struct CallKind {
+    std::function<absl::StatusOr<T>(HeldInstance&, Invocation&)> on_instance;
+    // On an instance that is made for it.
+    std::function<absl::StatusOr<T>(const StoredModule&, Invocation&)> on_module;
+  };
+  template <typename T>
+  Started StartCall(const CallTarget& target, std::string func, CallKind<T> kind, Done<T> done);
 
   // Runs `guest` on the scheduler and tells `done`; see session.cc.
   template <typename T>

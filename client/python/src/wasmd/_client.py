@@ -34,6 +34,8 @@ from .v1 import (
 _PROTOCOL_VERSION = 1
 _CHUNK_BYTES = 256 << 10
 _MEMORY_PART_BYTES = 1 << 20
+# Of an input and of an output of call_bytes.
+_MAX_CALL_BYTES = 4 << 20
 _OPTIONS: list[tuple[str, Any]] = [
     # Of the authority a unix socket's server wants only that it is well-formed.
     ("grpc.default_authority", "localhost"),
@@ -310,6 +312,30 @@ class Client:
         return _values_of(response.outcome)
 
 
+    def _call_bytes(
+        self,
+        target: dict[str, Any],
+        func: str,
+        data: bytes,
+        timeout: float | None,
+        cancel: Cancellation | None,
+    ) -> bytes:
+        if len(data) > _MAX_CALL_BYTES:
+            # A request that is much larger would not even be read.
+            raise _errors.ResourceExhausted(
+                f"the input has {len(data)} bytes; one call takes no more than {_MAX_CALL_BYTES}",
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+            )
+        request = invocation_pb2.CallBytesRequest(func=func, input=bytes(data), **target)
+        response: invocation_pb2.CallBytesResponse = self._request(
+            self._invocations.CallBytes, request, timeout, cancel
+        )
+        if response.WhichOneof("kind") == "output":
+            return response.output
+        _values_of(response.outcome)
+        raise _errors.Error("the daemon sent values instead of a byte string")
+
+
 def _values_of(outcome: value_pb2.Outcome) -> tuple[Value, ...]:
     kind = outcome.WhichOneof("kind")
     if kind == "values":
@@ -369,6 +395,16 @@ class Module:
     ) -> tuple[Value, ...]:
         """As `call`, with every bit of every value, and the daemon's own check of the arguments."""
         return self._client._call({"module": self.digest}, func, args, timeout, cancel)
+
+    def call_bytes(
+        self, func: str, data: bytes, *, timeout: float | None = None, cancel: Cancellation | None = None
+    ) -> bytes:
+        """Calls an exported function that takes and gives a byte string (docs/bytes.md), in a fresh instance.
+
+        NotFound: the module lacks the function, or another export that such functions need. ResourceExhausted: the data has more
+        than 4 MiB; RpcError with OUT_OF_RANGE: the output has. Trap, Exit: how the guest ended.
+        """
+        return self._client._call_bytes({"module": self.digest}, func, data, timeout, cancel)
 
     def instantiate(
         self, imports: Mapping[str, Instance] | None = None, *, wasi: bool = False, timeout: float | None = None
@@ -472,6 +508,12 @@ class Instance:
         self, func: str, args: Sequence[Value] = (), *, timeout: float | None = None, cancel: Cancellation | None = None
     ) -> tuple[Value, ...]:
         return self._client._call({"instance": self._live_id()}, func, args, timeout, cancel)
+
+    def call_bytes(
+        self, func: str, data: bytes, *, timeout: float | None = None, cancel: Cancellation | None = None
+    ) -> bytes:
+        """As Module.call_bytes. After DeadlineExceeded or Cancelled in the middle of a call the instance's state is gone."""
+        return self._client._call_bytes({"instance": self._live_id()}, func, data, timeout, cancel)
 
     def _live_id(self) -> int:
         if not self.id:
