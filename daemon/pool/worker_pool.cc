@@ -254,6 +254,10 @@ void WorkerPool::Enqueue(std::function<void()> task) {
   // Workers that are awake look by themselves, and the watchdog sees to those that are stuck. One
   // that sleeps is woken up all the same: it may be sooner.
   ring::StoreLoadFence();
+  WakeALane();
+}
+
+void WorkerPool::WakeALane() {
   for (const std::unique_ptr<Lane>& lane : lanes_) {
     if (lane->asleep.load(std::memory_order_relaxed)) {
       WakeLane(*lane);
@@ -591,13 +595,10 @@ void WorkerPool::Sleep(Worker& worker) {
       continue;
     }
     RingSource& source = **found;
-    if (source.end().HasSubmission()) {
-      Rouse(source);
-      continue;
-    }
-    // Who rings takes the mark away. One that was late rings for a message that has been answered.
-    source.marked_asleep_ = false;
-    if (++source.vain_rings_ > kMaxVainRings) {
+    // Who rang has taken the mark, even if its message was served before: it is to be set again
+    // before the next sleep.
+    Rouse(source);
+    if (!source.end().HasSubmission() && ++source.vain_rings_ > kMaxVainRings) {
       source.Violate("it rings its doorbell again and again without a message");
     }
   }
@@ -641,9 +642,10 @@ void WorkerPool::Watch() {
       continue;
     }
     quiet = 0;
-    watching_.store(false, std::memory_order_relaxed);
+    // The timer first: a worker that starts it because nobody watches is not undone.
     const itimerspec off{};
     static_cast<void>(::timerfd_settime(timer_.get(), 0, &off, nullptr));
+    watching_.store(false, std::memory_order_relaxed);
     // Pairs with the exchange in Sleep: a worker that wakes up now sees that nobody watches, or is
     // seen.
     ring::StoreLoadFence();
@@ -713,7 +715,8 @@ void WorkerPool::HandOver(Worker& worker) {
   const bool waited_for =
       !tasks_.empty() || lane.version.load(std::memory_order_relaxed) != worker.version ||
       std::ranges::any_of(worker.sources, [kept](const std::shared_ptr<RingSource>& source) {
-        return source.get() != kept && !source->is_closed() && source->end().HasSubmission();
+        return source.get() != kept && !source->is_closed() &&
+               (source->end().HasSubmission() || source->unparked_.load(std::memory_order_relaxed));
       });
   if (!waited_for) {
     return;
@@ -727,6 +730,10 @@ void WorkerPool::HandOver(Worker& worker) {
     if (!std::exchange(told_full_, true)) {
       Log(LogLevel::kWarning, "calls wait for calls that take long: no more threads",
           {{"limit", options_.max_workers}, {"option", "--max-workers"}});
+    }
+    // The worker that was woken up for a task may be this one.
+    if (!tasks_.empty()) {
+      WakeALane();
     }
     return;
   }

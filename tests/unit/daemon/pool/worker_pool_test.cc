@@ -406,19 +406,62 @@ TEST_F(WorkerPoolTest, ParksAndUnparks) {
   }
 }
 
-// A client that is delayed between publishing and looking finds a worker that has answered and
-// sleeps again: it takes the mark away and rings for a message that has gone. The next message
-// needs the mark again.
-TEST_F(WorkerPoolTest, AsleepAgainAfterALateRing) {
+// A message may be served before its client looks whether the daemon sleeps: then it takes the mark
+// of the next sleep, and rings for nothing.
+TEST_F(WorkerPoolTest, ABellThatComesLateDoesNotSilenceTheNext) {
   Start(Sized(1, 1));
   Echo& echo = Attach();
-  ASSERT_TRUE(echo.Echoes(1));
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(Eventually([&] { return echo.pair.client.daemon_sleeps(); }));
+  Echo& other = Attach();
+  for (uint64_t i = 0; i < 20; ++i) {
+    ring::Submission message;
+    message.kind = ring::SubmissionKind::kCall;
+    message.payload[0] = i;
+    echo.pair.client.Submit(message);
+    ASSERT_TRUE(other.Echoes(i));  // Wakes the worker, which looks at both.
+    ring::Completion answer;
+    ASSERT_TRUE(Eventually([&] { return echo.pair.client.Take(answer); })) << i;
+    ASSERT_EQ(answer.payload[0], i);
+    ASSERT_TRUE(Eventually([&] { return echo.pair.client.daemon_sleeps(); })) << i;
     echo.pair.Flush();
-    ASSERT_TRUE(Eventually([&] { return echo.pair.client.daemon_sleeps(); })) << "a lost wake-up";
+    ASSERT_TRUE(Eventually([&] { return echo.pair.client.daemon_sleeps(); }))
+        << "asleep, and the client does not know: " << i;
+    ASSERT_TRUE(echo.Echoes(i)) << i;
   }
-  EXPECT_TRUE(echo.Echoes(2));
+}
+
+TEST_F(WorkerPoolTest, AChannelThatComesBackDoesNotWaitForALongCall) {
+  Start(Sized(1, 3));
+  Echo& slow = Attach();
+  Echo& echo = Attach();
+  echo.Submit(2, 7);
+  ASSERT_TRUE(Eventually([&] { return echo.source->parked.load(); }));
+  // The worker finds both at once, and the long call first.
+  ASSERT_TRUE(Eventually([&] { return slow.pair.client.daemon_sleeps(); }));
+  ring::Submission message;
+  message.kind = ring::SubmissionKind::kCall;
+  message.func = 1;
+  slow.pair.client.Submit(message);
+  pool_->Unpark(*echo.source);
+  ring::Completion answer;
+  EXPECT_TRUE(Eventually([&] { return echo.pair.client.Take(answer); }));
+  EXPECT_EQ(answer.payload[0], 7u);
+  slow.source->let_go.store(true);
+  EXPECT_EQ(slow.Wait().kind, ring::CompletionKind::kReturned);
+}
+
+TEST_F(WorkerPoolTest, ATaskGoesToALaneThatSleepsIfItsOwnIsHeldUp) {
+  Start(Sized(2, 2));
+  Echo& slow = Attach();
+  Echo& other = Attach();  // On the other lane.
+  ASSERT_TRUE(Eventually(
+      [&] { return slow.pair.client.daemon_sleeps() && other.pair.client.daemon_sleeps(); }));
+  ring::Submission message;
+  message.kind = ring::SubmissionKind::kCall;
+  message.func = 1;
+  slow.pair.client.Submit(message);
+  std::atomic<bool> ran{false};
+  ASSERT_TRUE(pool_->Submit([&] { ran.store(true); }).ok());
+  EXPECT_TRUE(Eventually([&] { return ran.load(); }));
 }
 
 TEST_F(WorkerPoolTest, DisconnectsWhoOnlyRings) {
