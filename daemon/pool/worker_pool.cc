@@ -120,6 +120,7 @@ struct WorkerPool::Worker {
   bool shares_cpu = false;
   // The watchdog's own.
   uint64_t last_sequence = 0;
+  Visit::Seen looked_at;
 };
 
 WorkerPool::WorkerPool(WorkerPoolOptions options)
@@ -695,7 +696,10 @@ void WorkerPool::Inspect(Worker& worker, uint64_t now_ns) {
     } else if (claim.seen().call != 0 && source->end().IsCancelled(claim.seen().call - 1)) {
       source->InterruptCall(claim.seen().call - 1, engine::InterruptReason::kCancel);
     }
-    if (stuck) {
+    // An answer of this visit may have met a client that was falling asleep. Once for each call: what
+    // was answered before it can be seen by now.
+    if (stuck && worker.looked_at != claim.seen()) {
+      worker.looked_at = claim.seen();
       source->WakeClient();
     }
   }
