@@ -100,11 +100,6 @@ class [[nodiscard]] TypedResult<void> {
   CallEnd end_;
 };
 
-// What a function on byte strings gave.
-struct BytesResult {
-  std::variant<std::string, Trap, Exit> outcome;
-};
-
 }  // namespace wasmd::client
 
 #endif  // WASMD_CLIENT_CPP_CHANNEL_RESULT_H_

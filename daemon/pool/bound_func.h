@@ -104,9 +104,7 @@ class BoundFunc {
   }
 
   // An interrupt left its instance in the middle of a call.
-  bool is_abandoned() const {
-    return kept_ != nullptr && kept_->group->store().is_abandoned();
-  }
+  bool is_abandoned() const { return kept_ != nullptr && kept_->group->store().is_abandoned(); }
 
   // The arguments of the next call. `words` has param_words().
   void SetArguments(const uint64_t* words);
