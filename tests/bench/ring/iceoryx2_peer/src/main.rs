@@ -1,19 +1,18 @@
 //! iceoryx2_peer server|client NAME ROUNDS: a request and its response of 64 bytes between two processes
 //! by iceoryx2, both spinning, for `scripts/bench.sh ring`. The server prints `ready`, and ends by the
-//! client's last request. The client prints the nanoseconds of each round trip, sorted, 8 bytes
-//! little-endian each.
+//! client's last request. The client prints flat JSON.
 use iceoryx2::prelude::*;
+use iceoryx2::service::port_factory::request_response::PortFactory;
+use std::error::Error;
 use std::hint::spin_loop;
-use std::io::Write;
 use std::time::Instant;
 
 type Message = [u64; 8];
+type Service = PortFactory<ipc::Service, Message, (), Message, ()>;
 const STOP: u64 = u64::MAX;
 const WARM_UP_ROUNDS: u64 = 2000;
 
-fn serve(
-    service: &iceoryx2::service::port_factory::request_response::PortFactory<ipc::Service, Message, (), Message, ()>,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(service: &Service) -> Result<(), Box<dyn Error>> {
     let server = service.server_builder().create()?;
     println!("ready");
     loop {
@@ -29,12 +28,9 @@ fn serve(
     }
 }
 
-fn call(
-    service: &iceoryx2::service::port_factory::request_response::PortFactory<ipc::Service, Message, (), Message, ()>,
-    rounds: u64,
-) -> Result<Vec<u64>, Box<dyn std::error::Error>> {
+fn call(service: &Service, rounds: u64) -> Result<Vec<u64>, Box<dyn Error>> {
     let client = service.client_builder().create()?;
-    let round_trip = |number: u64| -> Result<(), Box<dyn std::error::Error>> {
+    let round_trip = |number: u64| -> Result<(), Box<dyn Error>> {
         let pending = client.loan_uninit()?.write_payload([number; 8]).send()?;
         loop {
             if let Some(response) = pending.receive()? {
@@ -58,7 +54,7 @@ fn call(
     Ok(times)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, side, name, rounds] = &arguments[..] else {
         eprintln!("usage: iceoryx2_peer server|client NAME ROUNDS");
@@ -74,7 +70,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return serve(&service);
     }
     let times = call(&service, rounds.parse()?)?;
-    let bytes: Vec<u8> = times.iter().flat_map(|ns| ns.to_le_bytes()).collect();
-    std::io::stdout().write_all(&bytes)?;
+    println!(
+        "{{\"iceoryx2_rtt_p50_ns\": {}, \"iceoryx2_rtt_p99_ns\": {}}}",
+        times[times.len() / 2],
+        times[times.len() * 99 / 100]
+    );
     Ok(())
 }
