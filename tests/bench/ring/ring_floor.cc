@@ -146,6 +146,10 @@ ring::Completion AnswerTo(const ring::Submission& message) {
     if (call.input_bytes <= buffer.size() && call.output_capacity >= call.input_bytes &&
         ring::IsInArena(call.input_offset, call.input_bytes, arena_bytes) &&
         ring::IsInArena(call.output_offset, call.output_capacity, arena_bytes)) {
+      // From the client's CPU, while the input comes.
+      for (uint64_t at = 0; at < call.input_bytes; at += ring::kSlotBytes) {
+        asm volatile("prefetchw %0" : : "m"(view.arena()[call.output_offset + at]));
+      }
       std::memcpy(buffer.data(), view.arena() + call.input_offset, call.input_bytes);
       std::memcpy(view.arena() + call.output_offset, buffer.data(), call.input_bytes);
       answer.kind = ring::CompletionKind::kReturned;
@@ -283,16 +287,29 @@ void Wake(Figures& figures, int client_cpu, int server_cpu) {
   Pin(client_cpu);
   const TickClock clock;
   uint32_t number = 0;
+  const auto send = [&] {
+    words.there.store(number + 1, std::memory_order_release);
+    ring::RingDoorbell(bell);
+  };
   figures.AddPercentiles("wake",
                          TimeEachAfterPause(kPauseNs, kSleepingRounds,
                                             [&] {
-                                              words.there.store(number + 1,
-                                                                std::memory_order_release);
-                                              ring::RingDoorbell(bell);
+                                              send();
                                               WaitWhile(words.back, number);
                                               ++number;
                                             }),
                          clock);
+  figures.AddPercentiles(
+      "wake_spinning",
+      TimeEachAfterPause(kPauseNs, kSleepingRounds,
+                         [&] {
+                           send();
+                           while (words.back.load(std::memory_order_acquire) == number) {
+                             ring::CpuRelax();
+                           }
+                           ++number;
+                         }),
+      clock);
 }
 
 // ---- Attaching
@@ -378,8 +395,7 @@ void Attach(Figures& figures) {
       Die("no connection");
     }
     const std::array<int, ring::kAttachDescriptors> fds = ReceiveAttached(connection);
-    std::byte* const base = Map(fds[ring::kSegmentDescriptor], bytes, 0);
-    static_cast<void>(*static_cast<volatile std::byte*>(base));
+    std::byte* const base = Map(fds[ring::kSegmentDescriptor], bytes, MAP_POPULATE);
     ticks.push_back(TickClock::Now() - start);
     ::munmap(base, bytes);
     ::close(fds[ring::kSegmentDescriptor]);
