@@ -159,10 +159,11 @@ class CoreBackend final : public ChannelBackend {
     return MakeCall(*core_, request, func, args, control);
   }
 
-  // The RPC for it is not there yet.
-  absl::StatusOr<BytesResult> CallBytes(const CallTarget&, std::string_view, std::string_view,
-                                        const Control&) override {
-    return absl::UnimplementedError("byte strings cannot be passed through gRPC");
+  absl::StatusOr<BytesResult> CallBytes(const CallTarget& target, std::string_view func,
+                                        std::string_view input, const Control& control) override {
+    v1::CallBytesRequest request;
+    SetTarget(target, request);
+    return MakeBytesCall(*core_, request, func, input, control);
   }
 
  private:

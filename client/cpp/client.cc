@@ -18,6 +18,7 @@
 #include "client/cpp/convert.h"
 #include "client/cpp/core.h"
 #include "client/cpp/outcome.h"
+#include "client/cpp/text.h"
 
 namespace wasmd::client {
 

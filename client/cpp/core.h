@@ -37,11 +37,6 @@
 
 namespace wasmd::client {
 
-// Fills in and makes an InvocationService.CallBytes whose target is set.
-absl::StatusOr<BytesResult> MakeBytesCall(Core& core, v1::CallBytesRequest& request,
-                                          std::string_view func, std::string_view input,
-                                          const Control& control);
-
 // Thread-safe.
 class Core {
  public:
@@ -123,6 +118,11 @@ class Core {
 // Fills in and makes an InvocationService.Call whose target is set.
 absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::string_view func,
                                     std::span<const Value> args, const Control& control);
+
+// Fills in and makes an InvocationService.CallBytes whose target is set.
+absl::StatusOr<BytesResult> MakeBytesCall(Core& core, v1::CallBytesRequest& request,
+                                          std::string_view func, std::string_view input,
+                                          const Control& control);
 
 }  // namespace wasmd::client
 

@@ -141,8 +141,7 @@ absl::StatusOr<BytesCall> BytesCall::Resolve(engine::Instance& instance, std::st
   if (instance.FindExport(post_name).has_value()) {
     WASMD_ASSIGN_OR_RETURN(post, Find<void(uint32_t)>(instance, post_name));
   }
-  WASMD_ASSIGN_OR_RETURN(const std::string memory_name, MemoryName(instance.module()));
-  WASMD_ASSIGN_OR_RETURN(const engine::MemoryHandle memory, instance.Memory(memory_name));
+  WASMD_ASSIGN_OR_RETURN(const engine::MemoryHandle memory, FindBytesMemory(instance));
   return BytesCall(realloc, bytes, post, memory);
 }
 
