@@ -218,6 +218,8 @@ Json ToJson(const client::ServerStats& stats) {
           {"cancelled_total", stats.cancelled_total},
           {"deadline_exceeded_total", stats.deadline_exceeded_total},
           {"queued_calls", stats.queued_calls},
+          {"channels", stats.channels},
+          {"channel_calls", stats.channel_calls},
           {"activities", std::move(activities)}};
 }
 

@@ -53,6 +53,8 @@ std::string StatsText(const client::ServerInfo& info, const client::SessionInfo&
       absl::StrFormat("modules %u (%s, code %s)   instances %u   queued calls %u\n", stats.modules,
                       FormatBytes(stats.module_bytes), FormatBytes(stats.machine_code_bytes),
                       stats.instances, stats.queued_calls);
+  text += absl::StrFormat("channels %u   calls over channels %u\n", stats.channels,
+                          stats.channel_calls);
   text += absl::StrFormat("calls %u   runs %u   traps %u   cancelled %u   over the deadline %u\n\n",
                           stats.calls_total, stats.runs_total, stats.traps_total,
                           stats.cancelled_total, stats.deadline_exceeded_total);

@@ -265,6 +265,8 @@ ServerStats FromProto(const v1::GetStatsResponse& proto) {
   stats.cancelled_total = proto.cancelled_total();
   stats.deadline_exceeded_total = proto.deadline_exceeded_total();
   stats.queued_calls = proto.queued_calls();
+  stats.channels = proto.channels();
+  stats.channel_calls = proto.channel_calls_total();
   for (const v1::Activity& activity : proto.activities()) {
     stats.activities.push_back(
         {.invocation_id = activity.invocation_id(),

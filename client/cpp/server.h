@@ -78,6 +78,9 @@ struct ServerStats {
   uint64_t cancelled_total = 0;
   uint64_t deadline_exceeded_total = 0;
   uint32_t queued_calls = 0;
+  // Shared-memory channels, and calls that came over such; those are not in `calls`.
+  uint32_t channels = 0;
+  uint64_t channel_calls = 0;
   std::vector<Activity> activities;
 };
 
