@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes one target for a while: scripts/fuzz.sh TARGET SECONDS. Without arguments: lists the targets.
+# What a name ends in, _fuzz or _peer, may be left out.
 # New inputs stay in build/fuzz/corpus/TARGET; the committed corpus is only read. Exits 1 on a finding,
 # which lies in build/fuzz/findings/TARGET and is run again with build/fuzz/bin/fuzz/TARGET FILE.
 # The targets that end in _peer compare with other engines (tests/fuzz/peer, built with cargo): modules of
@@ -22,9 +23,12 @@ if (($# == 0)); then
   exit 0
 fi
 (($# == 2)) && [[ $2 =~ ^[0-9]+$ ]] || usage
-target=$1
+target=
+for name in "$1" "$1_fuzz" "$1_peer"; do
+  [[ " $(targets | paste -sd' ') " == *" $name "* ]] && { target=$name; break; }
+done
 seconds=$2
-[[ " $(targets | paste -sd' ') " == *" $target "* ]] || die "no target $target; there are: $(targets | paste -sd' ')"
+[[ -n $target ]] || die "no target $1; there are: $(targets | paste -sd' ')"
 
 need_packages Building Libraries Tests
 
@@ -55,6 +59,9 @@ fuzz_with_peer() {
 configure fuzz
 build fuzz "$target"
 mkdir -p "build/fuzz/corpus/$target" "build/fuzz/findings/$target"
-seeds=(tests/fuzz/corpus/decode tests/fuzz/corpus/outcome)
+case $target in
+  ring_fuzz) seeds=(tests/fuzz/corpus/ring) ;;
+  *) seeds=(tests/fuzz/corpus/decode tests/fuzz/corpus/outcome) ;;
+esac
 exec "build/fuzz/bin/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
   -artifact_prefix="build/fuzz/findings/$target/" "build/fuzz/corpus/$target" "${seeds[@]}"

@@ -2,6 +2,7 @@
 // long holds up nobody else, and what is overdue, cancelled, detached or broken ends.
 #include "daemon/pool/worker_pool.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -238,6 +239,17 @@ TEST_F(WorkerPoolTest, ATaskThatTakesLongDelaysNoOthers) {
   ASSERT_TRUE(pool_->Submit([&] { ran.fetch_add(1); }).ok());
   EXPECT_TRUE(Eventually([&] { return ran.load() == 1; })) << pool_->threads() << " threads";
   EXPECT_GE(pool_->hand_overs(), 3u);
+}
+
+// The watchdog has real-time priority where it may; what it starts runs guests, and must not.
+TEST_F(WorkerPoolTest, NoWorkerHasRealTimePriority) {
+  Start(Sized(1, 4));
+  ASSERT_TRUE(pool_->Submit([this] { let_go_.wait(false); }).ok());
+  std::atomic<int> policy{-1};
+  ASSERT_TRUE(pool_->Submit([&] { policy.store(::sched_getscheduler(0)); }).ok());
+  ASSERT_TRUE(Eventually([&] { return policy.load() != -1; }));
+  EXPECT_EQ(policy.load(), SCHED_OTHER);
+  EXPECT_EQ(pool_->hand_overs(), 1u) << "it did not run on a thread that the watchdog started";
 }
 
 TEST_F(WorkerPoolTest, AnswersWhetherOrNotEitherSideSleeps) {
