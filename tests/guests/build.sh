@@ -43,8 +43,13 @@ for name in "$@"; do
   else
     extra=()
     # Endless recursion is what these two are for.
-    case $name in trap | recurse_forever) extra=(-Wno-infinite-recursion) ;; esac
-    "$cc" "${flags[@]}" -std=c17 -D_GNU_SOURCE "${extra[@]}" "$here/$name.c" -o "$temporary"
+    target=("${flags[@]}")
+    case $name in
+      trap | recurse_forever) extra=(-Wno-infinite-recursion) ;;
+      # As docs/bytes.md has it: no libc.
+      bytes) target=(--target=wasm32 -O2 -mbulk-memory -nostdlib -Wl,--no-entry -Wall -Wextra -Werror) ;;
+    esac
+    "$cc" "${target[@]}" -std=c17 -D_GNU_SOURCE "${extra[@]}" "$here/$name.c" -o "$temporary"
   fi
   mv -f "$temporary" "$out/$name.wasm"
 done

@@ -48,6 +48,25 @@ class Call(E2eTest):
         ended = self.call(*words)
         self.assertEqual((ended.code, ended.stdout.decode(), ended.stderr), (DONE, expected, ""), words)
 
+    def test_byte_strings(self) -> None:
+        module = guest("bytes")
+        data = bytes(range(256)) * 4000
+        (self.folder / "bytes").write_bytes(data)
+        for words, stdin, expected in (
+            (("--bytes", "hello", module, "upper"), b"", b"HELLO"),
+            (("--bytes", "", module, "reverse"), b"", b""),
+            (("--bytes", "-", module, "reverse"), data, data[::-1]),
+            (("--bytes", f"@{self.folder}/bytes", module, "echo"), b"", data),
+            (("--bytes", "4194304", module, "zeros"), b"", bytes(4 << 20)),
+        ):
+            ended = self.ctl("call", *words, stdin=stdin)
+            self.assertEqual((ended.code, ended.stderr), (DONE, ""), words[1][:20])
+            self.assertEqual(ended.stdout, expected, words[1][:20])
+        self.assert_refused(self.ctl("call", "--bytes", "4194305", module, "zeros"), "4194305 bytes", "4194304")
+        self.assert_refused(self.ctl("call", "--bytes", "x", self.values, "i32"), "cabi_realloc")
+        self.assert_refused(self.ctl("call", "--bytes", "x", module, "none"), "none")
+        self.assert_refused(self.ctl("call", "--bytes", "@/none/such", module, "echo"), "/none/such")
+
     def test_values_of_every_type(self) -> None:
         for given, printed in (("30", "30"), ("-1", "-1"), ("0xffffffff", "-1"), ("4294967295", "-1"), ("-0x80000000", "-2147483648")):
             self.check(f"{printed}\n", "i32", given)

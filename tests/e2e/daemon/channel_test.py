@@ -129,6 +129,7 @@ class KilledChannels(Channels):
 
 class HalfOpenChannels(Channels):
     def test_attaches_that_go_no_further_are_closed(self) -> None:
+        ChannelClient(self, "polite", 0.1).result(self)  # The module is there, with the threads for it.
         before = self.settle()
         clients = [ChannelClient(self, f"half-attach-{bytes_}") for bytes_ in (1, 4, 17, 100)]
         for client in clients:
