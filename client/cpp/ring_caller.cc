@@ -368,7 +368,13 @@ bool RingCaller::MakeRoom() {
     return false;
   }
   // What it waits for is no part of the call, and not to be cancelled with it.
-  return end_.CanSubmit() || StashUpTo(end_.next_completion(), CallLimit());
+  if (end_.CanSubmit()) {
+    return true;
+  }
+  if (unflushed_) {
+    Flush();
+  }
+  return StashUpTo(end_.next_completion(), CallLimit());
 }
 
 Reason RingCaller::Admit() {

@@ -325,7 +325,9 @@ void FakeRingDaemon::Run(Link& link) {
     }
     std::array<pollfd, 2> polled = {pollfd{link.doorbell.get(), POLLIN, 0},
                                     pollfd{link.socket.get(), POLLIN, 0}};
-    poll(polled.data(), polled.size(), 20);
+    // The bell alone wakes it: who forgets to ring is not answered.
+    while (!stopping_ && poll(polled.data(), polled.size(), 20) <= 0) {
+    }
     uint64_t rings = 0;
     static_cast<void>(!read(link.doorbell.get(), &rings, sizeof(rings)));
     link.end.MarkAwake();
