@@ -66,10 +66,10 @@ template <typename... Ts>
 struct WordsOf {
   static constexpr size_t kWords = (size_t{0} + ... + Word<Ts>::kWords);
   static std::vector<ValType> Types() { return {Word<Ts>::kType...}; }
-  static void Store(uint64_t* words, const Ts&... values) {
+  static void Store([[maybe_unused]] uint64_t* words, const Ts&... values) {
     ((Word<Ts>::Store(values, words), words += Word<Ts>::kWords), ...);
   }
-  static std::tuple<Ts...> Load(const uint64_t* words) {
+  static std::tuple<Ts...> Load([[maybe_unused]] const uint64_t* words) {
     // Braces: evaluated from left to right.
     return std::tuple<Ts...>{Next<Ts>(words)...};
   }

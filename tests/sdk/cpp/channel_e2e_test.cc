@@ -118,8 +118,8 @@ class ChannelE2eTest : public testing::TestWithParam<ChannelTransport> {
 
 INSTANTIATE_TEST_SUITE_P(Transports, ChannelE2eTest,
                          testing::Values(ChannelTransport::kRing, ChannelTransport::kGrpc),
-                         [](const auto& info) {
-                           return info.param == ChannelTransport::kRing ? "Ring" : "Grpc";
+                         [](const auto& test) {
+                           return test.param == ChannelTransport::kRing ? "Ring" : "Grpc";
                          });
 
 TEST_P(ChannelE2eTest, TypedCalls) {

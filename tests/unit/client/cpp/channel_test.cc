@@ -81,8 +81,8 @@ class ChannelTest : public testing::TestWithParam<ChannelTransport> {
 
 INSTANTIATE_TEST_SUITE_P(Transports, ChannelTest,
                          testing::Values(ChannelTransport::kRing, ChannelTransport::kGrpc),
-                         [](const auto& info) {
-                           return info.param == ChannelTransport::kRing ? "Ring" : "Grpc";
+                         [](const auto& test) {
+                           return test.param == ChannelTransport::kRing ? "Ring" : "Grpc";
                          });
 
 TEST_P(ChannelTest, TypedCallsKeepEveryBit) {
@@ -714,7 +714,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Fate{"wrong_tag", absl::StatusCode::kInternal, "a call that was not made"},
                     Fate{"unknown_kind", absl::StatusCode::kInternal, "of kind 9"},
                     Fate{"wrong_words", absl::StatusCode::kInternal, "with 3 words"}),
-    [](const auto& info) { return std::string(info.param.func); });
+    [](const auto& test) { return std::string(test.param.func); });
 
 TEST_P(BadDaemonTest, EndsTheChannelWithAReason) {
   // By a typed call, by values, by a ticket with others behind it, and in a batch.
