@@ -322,8 +322,8 @@ void ChannelManager::SessionEnded(uint64_t channel) {
 
 void ChannelManager::Maintain() {
   static_cast<void>(::pthread_setname_np(::pthread_self(), "wasmd-channels"));
-  // Of this thread alone. Filling a segment's pages takes longer than attaching; the client that was
-  // just answered goes first.
+  // Of this thread alone. Filling a segment's pages takes longer than attaching; the client that
+  // was just answered goes first.
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19));
   while (true) {
     std::vector<Held> over;

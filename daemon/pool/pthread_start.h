@@ -1,6 +1,6 @@
 // Starts a joinable thread with a stack of a given size, without throwing. It has the ordinary
-// scheduling policy, whatever the starter's is: a guest's loop at real-time priority would have its CPU
-// for itself.
+// scheduling policy, whatever the starter's is: a guest's loop at real-time priority would have its
+// CPU for itself.
 #ifndef WASMD_DAEMON_POOL_PTHREAD_START_H_
 #define WASMD_DAEMON_POOL_PTHREAD_START_H_
 

@@ -696,8 +696,8 @@ void WorkerPool::Inspect(Worker& worker, uint64_t now_ns) {
     } else if (claim.seen().call != 0 && source->end().IsCancelled(claim.seen().call - 1)) {
       source->InterruptCall(claim.seen().call - 1, engine::InterruptReason::kCancel);
     }
-    // An answer of this visit may have met a client that was falling asleep. Once for each call: what
-    // was answered before it can be seen by now.
+    // An answer of this visit may have met a client that was falling asleep. Once for each call:
+    // what was answered before it can be seen by now.
     if (stuck && worker.looked_at != claim.seen()) {
       worker.looked_at = claim.seen();
       source->WakeClient();
