@@ -15,10 +15,11 @@
  * The Canonical ABI of the Component Model for func(list<u8>) -> list<u8>: cabi_realloc, NAME and
  * cabi_post_NAME are exported, and the linker exports the memory.
  *
- * Memory: what wasmd_allocate gives, and the input, last until the output has been read; then all of it is
- * free at once. No libc is needed. A guest of several files defines WASMD_GUEST_NO_ALLOCATOR in all but
- * one of them. With a libc's malloc in the same guest, define it in all, and export a cabi_realloc and
- * a wasmd_free_all of your own: malloc takes the memory behind __heap_base for itself. One thread.
+ * Memory: what wasmd_allocate gives, and the input, last until the output has been read; then all
+ * of it is free at once. No libc is needed. A guest of several files defines
+ * WASMD_GUEST_NO_ALLOCATOR in all but one of them. With a libc's malloc in the same guest, define
+ * it in all, and export a cabi_realloc and a wasmd_free_all of your own: malloc takes the memory
+ * behind __heap_base for itself. One thread.
  */
 #ifndef WASMD_CLIENT_GUEST_WASMD_GUEST_H_
 #define WASMD_CLIENT_GUEST_WASMD_GUEST_H_
@@ -48,7 +49,9 @@ extern unsigned char __heap_base; /* The linker's: where nothing lies any more. 
 static uintptr_t wasmd_next;
 
 WASMD_EXTERN_C void* wasmd_allocate(size_t size) {
-  if (wasmd_next == 0) wasmd_next = ((uintptr_t)&__heap_base + 15) & ~(uintptr_t)15;
+  if (wasmd_next == 0) {
+    wasmd_next = ((uintptr_t)&__heap_base + 15) & ~(uintptr_t)15;
+  }
   const uintptr_t place = wasmd_next;
   const uint64_t end = ((uint64_t)place + size + 15) & ~(uint64_t)15;
   const uint64_t have = (uint64_t)__builtin_wasm_memory_size(0) << 16;
@@ -62,35 +65,39 @@ WASMD_EXTERN_C void* wasmd_allocate(size_t size) {
   return (void*)place;
 }
 
-WASMD_EXTERN_C void wasmd_free_all(void) { wasmd_next = 0; }
+WASMD_EXTERN_C void wasmd_free_all(void) {
+  wasmd_next = 0;
+}
 
 WASMD_EXTERN_C __attribute__((export_name("cabi_realloc"))) void* wasmd_cabi_realloc(
     void* old, size_t old_size, size_t align, size_t size) {
   uint8_t* const place = (uint8_t*)wasmd_allocate(size);
   (void)align; /* At most 8, and ours is 16. */
-  for (size_t i = 0; i < old_size && i < size; ++i) place[i] = ((const uint8_t*)old)[i];
+  for (size_t i = 0; i < old_size && i < size; ++i) {
+    place[i] = ((const uint8_t*)old)[i];
+  }
   return place;
 }
 
 #endif /* WASMD_GUEST_NO_ALLOCATOR */
 
 /* Before a function's body, which has `input` and returns a wasmd_bytes. */
-#define WASMD_BYTES_FUNCTION(name)                                                                \
-  static wasmd_bytes wasmd_body_##name(wasmd_bytes input);                                        \
-  WASMD_EXTERN_C __attribute__((export_name(#name))) wasmd_bytes* wasmd_export_##name(            \
-      uint8_t* data, size_t size) {                                                               \
-    static wasmd_bytes output;                                                                    \
-    wasmd_bytes input;                                                                            \
-    input.data = data;                                                                            \
-    input.size = size;                                                                            \
-    output = wasmd_body_##name(input);                                                            \
-    return &output;                                                                               \
-  }                                                                                               \
-  WASMD_EXTERN_C __attribute__((export_name("cabi_post_" #name))) void wasmd_post_##name(         \
-      wasmd_bytes* output) {                                                                      \
-    (void)output;                                                                                 \
-    wasmd_free_all();                                                                             \
-  }                                                                                               \
+#define WASMD_BYTES_FUNCTION(name)                                                        \
+  static wasmd_bytes wasmd_body_##name(wasmd_bytes input);                                \
+  WASMD_EXTERN_C __attribute__((export_name(#name)))                                      \
+  wasmd_bytes* wasmd_export_##name(uint8_t* data, size_t size) {                          \
+    static wasmd_bytes output;                                                            \
+    wasmd_bytes input;                                                                    \
+    input.data = data;                                                                    \
+    input.size = size;                                                                    \
+    output = wasmd_body_##name(input);                                                    \
+    return &output;                                                                       \
+  }                                                                                       \
+  WASMD_EXTERN_C __attribute__((export_name("cabi_post_" #name))) void wasmd_post_##name( \
+      wasmd_bytes* output) {                                                              \
+    (void)output;                                                                         \
+    wasmd_free_all();                                                                     \
+  }                                                                                       \
   static wasmd_bytes wasmd_body_##name(wasmd_bytes input)
 
 #endif /* WASMD_CLIENT_GUEST_WASMD_GUEST_H_ */
