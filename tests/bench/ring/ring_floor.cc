@@ -57,7 +57,7 @@ constexpr uint64_t kBytesCalls = 500'000;
 constexpr uint32_t kSleepingRounds = 60;
 constexpr uint64_t kPauseNs = 3'000'000;
 constexpr uint64_t kWindowOfMany = 64;
-constexpr uint64_t kSecondsOfMany = 1;
+constexpr uint64_t kSecondsOfMany = 2;
 constexpr int kCallsPerVisit = 8;
 constexpr uint64_t kMaxSpinNs = 50'000;
 constexpr uint64_t kSleepLimitNs = 100'000'000;
@@ -395,7 +395,8 @@ void Attach(Figures& figures) {
       Die("no connection");
     }
     const std::array<int, ring::kAttachDescriptors> fds = ReceiveAttached(connection);
-    std::byte* const base = Map(fds[ring::kSegmentDescriptor], bytes, MAP_POPULATE);
+    std::byte* const base = Map(fds[ring::kSegmentDescriptor], bytes, 0);
+    static_cast<void>(::madvise(base, segment.view.geometry().arena_offset(), MADV_POPULATE_WRITE));
     ticks.push_back(TickClock::Now() - start);
     ::munmap(base, bytes);
     ::close(fds[ring::kSegmentDescriptor]);

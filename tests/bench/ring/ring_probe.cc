@@ -63,7 +63,7 @@ constexpr uint32_t kColdRounds = 20'000;
 constexpr uint32_t kSleepingRounds = 60;
 constexpr uint64_t kPauseNs = 3'000'000;
 constexpr uint32_t kWindowOfMany = 64;
-constexpr uint64_t kNsOfMany = 1'000'000'000;
+constexpr uint64_t kNsOfMany = 2'000'000'000;
 constexpr uint32_t kUnaryWarmUp = 200;
 constexpr uint32_t kUnaryCalls = 2000;
 
