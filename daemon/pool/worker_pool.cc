@@ -624,10 +624,11 @@ void WorkerPool::ArmWatchdog() {
 void WorkerPool::Watch() {
   static_cast<void>(::pthread_setname_np(::pthread_self(), "wasmd-watchdog"));
   // Where it may: a busy machine must not keep it from what is overdue. Each tick takes
-  // microseconds.
+  // microseconds. Workers that it starts do not inherit it: a guest's loop would have its CPU for
+  // itself.
   sched_param priority{};
   priority.sched_priority = 1;
-  static_cast<void>(::pthread_setschedparam(::pthread_self(), SCHED_FIFO, &priority));
+  static_cast<void>(::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
   uint32_t quiet = 0;
   while (true) {
     uint64_t ticks = 0;
