@@ -63,7 +63,7 @@ class Call(E2eTest):
             self.assertEqual((ended.code, ended.stderr), (DONE, ""), words[1][:20])
             self.assertEqual(ended.stdout, expected, words[1][:20])
         self.assert_refused(self.ctl("call", "--bytes", "4194305", module, "zeros"), "4194305 bytes", "4194304")
-        self.assert_refused(self.ctl("call", "--bytes", "x", self.values, "i32"), "cabi_realloc")
+        self.assert_refused(self.ctl("call", "--bytes", "x", self.values, "i32"), "on byte strings needs", "(func (param i32 i32)")
         self.assert_refused(self.ctl("call", "--bytes", "x", module, "none"), "none")
         self.assert_refused(self.ctl("call", "--bytes", "@/none/such", module, "echo"), "/none/such")
 
