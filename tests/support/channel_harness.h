@@ -29,6 +29,7 @@
 #include "proto/ring/layout.h"
 #include "proto/ring/ring.h"
 #include "proto/ring/wait.h"
+#include "tests/support/ring_pair.h"
 #include "tests/support/wat.h"
 
 namespace wasmd::tests {
@@ -149,20 +150,7 @@ class ChannelHarness {
     }
   }
   // Sleeps for it. False: none for a long time.
-  bool Wait(ring::Completion& answer) {
-    constexpr uint64_t kWaitNs = 30'000'000'000;
-    const uint64_t until = ring::MonotonicNs() + kWaitNs;
-    while (!client.Take(answer)) {
-      if (ring::MonotonicNs() > until) {
-        return false;
-      }
-      if (client.PrepareSleep(ring::kAsleepFutex)) {
-        ring::FutexWait(client.wait_word(), ring::kAsleepFutex, kWaitNs);
-        client.Awake();
-      }
-    }
-    return true;
-  }
+  bool Wait(ring::Completion& answer) { return WaitAsleep(client, answer); }
 
   ring::ClientEnd client;
   std::atomic<uint32_t> violations{0};

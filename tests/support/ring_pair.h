@@ -17,6 +17,22 @@
 
 namespace wasmd::tests {
 
+// The next completion, for which the caller sleeps by futex. False: none for a long time.
+inline bool WaitAsleep(ring::ClientEnd& client, ring::Completion& message) {
+  constexpr uint64_t kWaitNs = 30'000'000'000;
+  const uint64_t until = ring::MonotonicNs() + kWaitNs;
+  while (!client.Take(message)) {
+    if (ring::MonotonicNs() > until) {
+      return false;
+    }
+    if (client.PrepareSleep(ring::kAsleepFutex)) {
+      ring::FutexWait(client.wait_word(), ring::kAsleepFutex, kWaitNs);
+      client.Awake();
+    }
+  }
+  return true;
+}
+
 // Thread-compatible: the client's side one thread's, the daemon's another's.
 class RingPair {
  public:
@@ -56,18 +72,7 @@ class RingPair {
         return true;
       }
     }
-    constexpr uint64_t kWaitNs = 30'000'000'000;
-    const uint64_t until = ring::MonotonicNs() + kWaitNs;
-    while (!client.Take(message)) {
-      if (ring::MonotonicNs() > until) {
-        return false;
-      }
-      if (client.PrepareSleep(ring::kAsleepFutex)) {
-        ring::FutexWait(client.wait_word(), ring::kAsleepFutex, kWaitNs);
-        client.Awake();
-      }
-    }
-    return true;
+    return WaitAsleep(client, message);
   }
 
   ring::ClientEnd client;
