@@ -294,12 +294,14 @@ absl::Status RingConnection::Accept(std::string_view payload, std::vector<Fd> de
 }
 
 absl::Status RingConnection::Map(const ring::Geometry& geometry) {
-  // Populated, so that no call takes a page fault.
-  void* base = mmap(nullptr, geometry.segment_bytes(), PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_POPULATE, segment_.get(), 0);
+  void* base = mmap(nullptr, geometry.segment_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+                    segment_.get(), 0);
   if (base == MAP_FAILED) {
     return ErrnoStatus(errno, "cannot map the daemon's segment");
   }
+  // So that no call takes a page fault for its slots. The arena's pages come with the first bytes:
+  // all of them are as much work as all the rest of attaching. Kernels before 5.14 do not know it.
+  static_cast<void>(madvise(base, geometry.arena_offset(), MADV_POPULATE_WRITE));
   base_ = static_cast<std::byte*>(base);
   view_ = ring::SegmentView(base_, geometry);
   return absl::OkStatus();
