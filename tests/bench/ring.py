@@ -24,7 +24,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -116,20 +115,16 @@ class Daemon:
     with all of them, as daemons are, and all its threads were moved to that one."""
 
     def __init__(self, binary: pathlib.Path, scratch: pathlib.Path, cpu: int | None = None, only_cpu: int | None = None) -> None:
-        path = scratch / "wasmd.sock"
-        self.address = f"unix:{path}"
+        self.address = f"unix:{scratch / 'wasmd.sock'}"
         command = [binary, "--listen", self.address, "--workers", SERVING_THREADS if cpu is None and only_cpu is None else 1]
-        log = (scratch / "wasmd.log").open("w")
-        self._process = subprocess.Popen(on_cpu(only_cpu, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
+        self._log = (scratch / "wasmd.log").open("w")
+        self._process = subprocess.Popen(on_cpu(only_cpu, command), stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, text=True)
         self.pid = self._process.pid
-        self._log = log
         limit = time.monotonic() + WATCHDOG_S
-        while True:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(str(path))
-                break
+        # The socket takes connections before the workers have counted the CPUs.
+        while "listening on" not in (said := (scratch / "wasmd.log").read_text()):
             if self._process.poll() is not None or time.monotonic() > limit:
-                die(f"wasmd does not listen: {(scratch / 'wasmd.log').read_text()[-500:]}")
+                die(f"wasmd does not listen: {said[-500:]}")
             time.sleep(0.01)
         if cpu is not None:
             self._move_to(cpu)
