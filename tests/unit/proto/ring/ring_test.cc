@@ -512,8 +512,8 @@ TEST(RingStressTest, Spinning) {
     const Submission asked = Call(seen);
     wrong += answer.tag == asked.tag && answer.payload == asked.payload &&
                      answer.detail == asked.deadline_ns
-                 ? 0
-                 : 1;
+                 ? 0U
+                 : 1U;
     ++seen;
   }
   server.join();
@@ -564,10 +564,10 @@ TEST(RingStressTest, Sleeping) {
         const uint64_t before = MonotonicNs();
         FutexWait(channel.client.wait_word(), kAsleepFutex, kGenerousNs);
         channel.client.Awake();
-        lost += MonotonicNs() - before >= kGenerousNs ? 1 : 0;
+        lost += MonotonicNs() - before >= kGenerousNs ? 1U : 0U;
       }
     }
-    wrong += answer.tag == seen && answer.payload == Call(seen).payload ? 0 : 1;
+    wrong += answer.tag == seen && answer.payload == Call(seen).payload ? 0U : 1U;
     ++seen;
   }
   server.join();
@@ -617,7 +617,7 @@ uint64_t CountLost(const Channel& channel, const Sleep& sleep, const Publish& pu
     }
     const bool sleeps = sleep();
     wait_for(done, round);
-    lost += sleeps && woken.value.load(std::memory_order_relaxed) == 0 ? 1 : 0;
+    lost += sleeps && woken.value.load(std::memory_order_relaxed) == 0 ? 1U : 0U;
     reset();
   }
   publisher.join();
@@ -711,13 +711,13 @@ TEST(RingStressTest, ScribblerHarmsItselfAlone) {
       Submission message;
       if (end.Take(message)) {
         ++taken;
-        wrong += message.sequence == static_cast<uint32_t>(taken) ? 0 : 1;
+        wrong += message.sequence == static_cast<uint32_t>(taken) ? 0U : 1U;
         end.Complete(Answer(message));
         next.store(taken, std::memory_order_relaxed);
       }
-      wrong += end.taken() == taken && end.completed() == taken ? 0 : 1;
+      wrong += end.taken() == taken && end.completed() == taken ? 0U : 1U;
       const WaitState how = end.TakeSleeper();
-      wrong += how == kAwake || how == kAsleepFutex || how == kAsleepSocket ? 0 : 1;
+      wrong += how == kAwake || how == kAsleepFutex || how == kAsleepSocket ? 0U : 1U;
       static_cast<void>(end.IsCancelled(taken));
       end.MarkAsleep();
       static_cast<void>(end.HasSubmission());
