@@ -171,8 +171,8 @@ class Model {
   }
 
   struct Words {
-    uint32_t params;
-    uint32_t results;
+    uint64_t params;
+    uint64_t results;
   };
   static Words WordsOf(uint32_t func) {
     switch (static_cast<Func>(func)) {
@@ -394,7 +394,7 @@ Submission TakeMessage(Input& input, uint64_t number) {
       message.payload[i] = units[i] % (kArenaBytes / 8 + 2) * 8;
     }
     if (message.func == Func::kMany) {
-      message.payload[1] = ChannelUnderTest::kManyWords * 8;
+      message.payload[1] = uint64_t{ChannelUnderTest::kManyWords} * 8;
     }
   } else {
     message.payload[0] = input.Take<uint32_t>();
@@ -423,7 +423,7 @@ void RunScript(Input input) {
         break;
       }
       case 1: {  // A word of the header.
-        const uint64_t offset = input.Take<uint16_t>() % (ring::kHeaderBytes / 4) * 4;
+        const uint64_t offset = uint64_t{input.Take<uint16_t>()} % (ring::kHeaderBytes / 4) * 4;
         const auto word = input.Take<uint32_t>();
         Store(view, offset, &word, sizeof(word));
         break;
@@ -437,7 +437,8 @@ void RunScript(Input input) {
       case 3: {  // A cancel word.
         const uint64_t value = 1;
         Store(view,
-              geometry.submissions_offset() + input.Byte() % geometry.slots * ring::kSlotBytes + 56,
+              geometry.submissions_offset() +
+                  uint64_t{input.Byte()} % geometry.slots * ring::kSlotBytes + 56,
               &value, sizeof(value));
         break;
       }
@@ -487,7 +488,7 @@ void RunScribbled(Input input) {
       by.Step(next.load(std::memory_order_relaxed));
     }
   });
-  ring::DaemonEnd& end = under_test.channel().end();
+  const ring::DaemonEnd& end = under_test.channel().end();
   for (uint32_t visit = 0; visit < 64; ++visit) {
     const uint64_t taken = end.taken();
     const bool was_closed = under_test.channel().is_closed();

@@ -7,10 +7,8 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <variant>
 
 #include "daemon/channel/channel.h"
-#include "daemon/channel/segment.h"
 #include "engine/api/engine.h"
 #include "engine/base/check.h"
 #include "proto/ring/layout.h"

@@ -39,6 +39,10 @@ using tests::ChannelUnderTest;
 using tests::Scribbler;
 using Func = ChannelUnderTest::Func;
 
+SubmissionKind Kind(uint8_t number) {
+  return std::bit_cast<SubmissionKind>(number);
+}
+
 // gRPC status codes.
 constexpr uint16_t kCancelled = 1;
 constexpr uint16_t kInvalidArgument = 3;
@@ -111,8 +115,8 @@ TEST_P(ViolationTest, EndsTheChannel) {
 INSTANTIATE_TEST_SUITE_P(
     All, ViolationTest,
     testing::Values(
-        Broken("KindZero", [](Submission& m) { m.kind = SubmissionKind{0}; }),
-        Broken("KindUnknown", [](Submission& m) { m.kind = SubmissionKind{3}; }),
+        Broken("KindZero", [](Submission& m) { m.kind = Kind(0); }),
+        Broken("KindUnknown", [](Submission& m) { m.kind = Kind(3); }),
         Broken("KindReserved", [](Submission& m) { m.kind = SubmissionKind::kImportReturn; }),
         Broken("Flag", [](Submission& m) { m.flags = 2; }),
         Broken("FlagBesideArena", [](Submission& m) { m.flags = 0x8001; }),
@@ -192,7 +196,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Visits a channel whose segment somebody scribbles over, `next` being told to them.
 void ServeScribbled(ChannelUnderTest& under_test, uint32_t visits, std::atomic<uint64_t>& next) {
-  ring::DaemonEnd& end = under_test.channel().end();
+  const ring::DaemonEnd& end = under_test.channel().end();
   for (uint32_t visit = 0; visit < visits; ++visit) {
     const uint64_t taken = end.taken();
     const uint32_t guest_calls = under_test.guest_calls();
@@ -278,7 +282,7 @@ TEST(ScribbledTest, ByAnotherProcess) {
   for (const Scribbling& how : kScribblings) {
     uint64_t answered = 0;
     for (uint32_t seed = 0; seed < how.channels / 4 && !HasFailure(); ++seed) {
-      Told& told = *new (page) Told;
+      Told& told = *::new (page) Told;
       ChannelUnderTest under_test(kGeometry);
       const pid_t child = ::fork();
       ASSERT_GE(child, 0);

@@ -7,14 +7,13 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <limits>
 #include <random>
-#include <span>
 #include <thread>
-#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -70,8 +69,12 @@ struct Channel {
         client(segment.view(), first),
         daemon(segment.view(), first) {}
 
-  uint32_t client_state() const { return segment.view().header().client_state.load(); }
-  uint32_t daemon_state() const { return segment.view().header().daemon_state.load(); }
+  [[nodiscard]] uint32_t client_state() const {
+    return segment.view().header().client_state.load();
+  }
+  [[nodiscard]] uint32_t daemon_state() const {
+    return segment.view().header().daemon_state.load();
+  }
 
   GuardedSegment segment;
   ClientEnd client;
@@ -96,9 +99,9 @@ TEST(GeometryTest, PartsFollowEachOther) {
   for (uint32_t slots = kMinSlots; slots <= kMaxSlots; slots *= 2) {
     const Geometry geometry{slots, 8192};
     EXPECT_EQ(geometry.submissions_offset(), 4096U);
-    EXPECT_EQ(geometry.completions_offset(), 4096U + slots * 64U);
-    EXPECT_GE(geometry.arena_offset(), geometry.completions_offset() + slots * 64U);
-    EXPECT_LT(geometry.arena_offset(), geometry.completions_offset() + slots * 64U + 4096);
+    EXPECT_EQ(geometry.completions_offset(), 4096U + uint64_t{slots} * 64);
+    EXPECT_GE(geometry.arena_offset(), geometry.completions_offset() + uint64_t{slots} * 64);
+    EXPECT_LT(geometry.arena_offset(), geometry.completions_offset() + uint64_t{slots} * 64 + 4096);
     EXPECT_EQ(geometry.arena_offset() % 4096, 0U);
     EXPECT_EQ(geometry.segment_bytes(), geometry.arena_offset() + 8192);
   }
@@ -351,7 +354,7 @@ TEST(RingSleepTest, ClientWakesByItself) {
 }
 
 TEST(RingSleepTest, StatesThatDoNotExist) {
-  Channel channel(4);
+  const Channel channel(4);
   ChannelHeader& header = channel.segment.view().header();
   for (const uint32_t state : {3U, 4U, 0x8000'0001U, ~0U}) {
     header.client_state = state;
@@ -425,7 +428,7 @@ TEST(RingSleepTest, NoOrderLosesACompletion) {
 }
 
 TEST(RingTest, CpusAreToldAndRead) {
-  Channel channel(2);
+  const Channel channel(2);
   EXPECT_EQ(channel.client.daemon_cpu(), kNoCpu);
   EXPECT_EQ(channel.daemon.client_cpu(), kNoCpu);
   channel.client.TellCpu(3);

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <ios>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -176,8 +178,8 @@ class Segment {
     FormatSegment(view(), features);
   }
 
-  SegmentView view() const { return {base_.get(), geometry_}; }
-  std::string Bytes(uint64_t offset, uint64_t count) const {
+  [[nodiscard]] SegmentView view() const { return {base_.get(), geometry_}; }
+  [[nodiscard]] std::string Bytes(uint64_t offset, uint64_t count) const {
     return {reinterpret_cast<const char*>(base_.get()) + offset, count};
   }
 
@@ -193,8 +195,8 @@ class Segment {
 
 class Vectors {
  public:
-  void Add(const std::string& name, std::string_view kind, const std::string& says, Json fields,
-           std::string bytes) {
+  void Add(const std::string& name, std::string_view kind, const std::string& says,
+           const Json& fields, std::string bytes) {
     Json entry = {{"name", name}, {"file", name + ".bin"}, {"kind", kind}, {"says", says}};
     entry.update(fields);
     entries_.push_back(std::move(entry));
@@ -218,7 +220,7 @@ class Vectors {
     if (message.kind == SubmissionKind::kCallBytes || (message.flags & kFlagArena) != 0) {
       fields["arena_call"] = Describe(std::bit_cast<ArenaCall>(message.payload));
     }
-    Add(name, "submission", says, std::move(fields),
+    Add(name, "submission", says, fields,
         segment.Bytes(kSmall.submissions_offset() + slot * kSlotBytes, kSlotBytes));
   }
   void AddCompletion(const std::string& name, const std::string& says, const Completion& message,
@@ -234,11 +236,11 @@ class Vectors {
     if (!values.is_null()) {
       fields["values"] = std::move(values);
     }
-    Add(name, "completion", says, std::move(fields),
+    Add(name, "completion", says, fields,
         segment.Bytes(kSmall.completions_offset() + slot * kSlotBytes, kSlotBytes));
   }
 
-  std::map<std::string, std::string> Files() const {
+  [[nodiscard]] std::map<std::string, std::string> Files() const {
     std::map<std::string, std::string> files = files_;
     const Json all = {
         {"about",
@@ -283,17 +285,17 @@ void AddRequest(Vectors& vectors, const std::string& name, const std::string& sa
                       {"slots", request.slots},
                       {"arena_bytes", Hex(request.arena_bytes)},
                       {"features", Hex(request.features)}};
-  vectors.Add(name, "attach_request", says, std::move(fields), BytesOf(header) + BytesOf(request));
+  vectors.Add(name, "attach_request", says, fields, BytesOf(header) + BytesOf(request));
 }
 
 void AddAttach(Vectors& vectors) {
   AddRequest(vectors, "attach_request", "A client asks for 256 slots and an arena of 64 KiB", 256,
-             64 * 1024, kFeatureSocketWake | kFeatureBytes);
+             uint64_t{64} << 10, kFeatureSocketWake | kFeatureBytes);
   AddRequest(vectors, "attach_request_defaults",
              "The daemon's sizes, and every feature that is known or reserved", 0, 0,
              kKnownFeatures | kFeatureCallbacks);
 
-  constexpr Geometry kGeometry{256, 64 * 1024};
+  constexpr Geometry kGeometry{256, uint64_t{64} << 10};
   const AttachReply reply{.channel = 0x0123'4567'89ab'cdef,
                           .layout_version = kLayoutVersion,
                           .slots = kGeometry.slots,
@@ -311,15 +313,15 @@ void AddAttach(Vectors& vectors) {
                       {"segment_bytes", Hex(reply.segment_bytes)},
                       {"clock_ns", Hex(reply.clock_ns)}};
   vectors.Add("attach_reply", "attach_reply",
-              "The answer to attach_request; two descriptors come with its first byte",
-              std::move(fields), BytesOf(header) + BytesOf(reply));
+              "The answer to attach_request; two descriptors come with its first byte", fields,
+              BytesOf(header) + BytesOf(reply));
 
   const std::string text = "no such session \xe2\x80\x93 or it is another user's";
   const AttachFrameHeader error = FrameHeader(AttachFrameType::kError, text.size());
   Json error_fields = {{"header", Describe(error)}};
   error_fields["fields"] = {{"text", text}};
   vectors.Add("attach_error", "attach_error", "Refused, or over: UTF-8 text of payload_bytes bytes",
-              std::move(error_fields), BytesOf(error) + text);
+              error_fields, BytesOf(error) + text);
 }
 
 void AddHeaders(Vectors& vectors) {
@@ -327,9 +329,9 @@ void AddHeaders(Vectors& vectors) {
                               const Segment& segment) {
     Json fields;
     fields["fields"] = Describe(segment.view().header());
-    vectors.Add(name, "segment_header", says, std::move(fields), segment.Bytes(0, kHeaderBytes));
+    vectors.Add(name, "segment_header", says, fields, segment.Bytes(0, kHeaderBytes));
   };
-  const Segment fresh({256, 64 * 1024});
+  const Segment fresh({256, uint64_t{64} << 10});
   add("segment_fresh", "The first page of a segment that has just been made", fresh);
   const Segment asleep({2, 0});
   asleep.view().header().client_state = kAsleepFutex;
@@ -514,8 +516,7 @@ void AddRings(Vectors& vectors) {
     fields["fields"] = Describe(segment.view().header());
     fields["submissions"] = std::move(submissions);
     fields["completions"] = std::move(completions);
-    vectors.Add(name, "segment", says, std::move(fields),
-                segment.Bytes(0, Vectors::kSmall.segment_bytes()));
+    vectors.Add(name, "segment", says, fields, segment.Bytes(0, Vectors::kSmall.segment_bytes()));
   };
   add("ring_wrapped",
       "A segment of four slots: six messages submitted, five of them answered, two answers "
@@ -543,7 +544,7 @@ std::string ReadFile(const std::filesystem::path& path) {
 
 TEST(RingVectorsTest, AreWhatTheStructsSay) {
   const std::map<std::string, std::string> files = MakeVectors().Files();
-  const char* const bless = std::getenv("WASMD_BLESS");
+  const char* const bless = std::getenv("WASMD_BLESS");  // NOLINT(concurrency-mt-unsafe)
   if (bless != nullptr && std::string_view(bless) == "1") {
     for (const auto& [name, bytes] : files) {
       std::ofstream(Folder() / name, std::ios::binary) << bytes;
