@@ -43,6 +43,8 @@ using ring::SubmissionKind;
 
 constexpr size_t kMaxReports = 64;
 constexpr uint64_t kUnknown = ~uint64_t{0};
+// How long a client that sleeps waits for the rest of its answers, beside the call that runs then.
+constexpr uint64_t kMaxDeferredWakeNs = 20'000;
 
 // How a call that was interrupted is told.
 absl::Status StatusOf(engine::InterruptReason reason, std::string_view func) {
@@ -230,14 +232,36 @@ bool Channel::Visit(daemon::Visit& visit, uint32_t budget) {
       case Step::kViolated:
         return true;
     }
-    // The next call may take long; one that falls asleep just now is seen to below, or by the
+    // The next call may take long; a client that falls asleep just now is seen to below, or by the
     // watchdog.
-    if (const ring::WaitState how = end_.TakeSleeperRelaxed(); how != ring::kAwake) [[unlikely]] {
-      Wake(how);
+    if (end_.client_sleeps() && !DefersWake()) [[unlikely]] {
+      Wake(end_.TakeSleeperRelaxed());
     }
   }
-  WakeClient();
+  ring::StoreLoadFence();  // Pairs with the one in ClientEnd::PrepareSleep.
+  if (end_.client_sleeps() && !DefersWake()) [[unlikely]] {
+    Wake(end_.TakeSleeperRelaxed());
+  }
   return true;
+}
+
+// A client that sleeps while more of its messages lie here is woken up once for all of them, not
+// for each visit: it would find little, and sleep again. Where the next of them takes long, the
+// watchdog wakes it.
+bool Channel::DefersWake() {
+  if (!end_.HasSubmission() || is_closed()) {
+    defers_wake_since_ns_ = 0;
+    return false;
+  }
+  const uint64_t now = ring::MonotonicNs();
+  if (defers_wake_since_ns_ == 0) {
+    defers_wake_since_ns_ = now;
+  }
+  if (now - defers_wake_since_ns_ < kMaxDeferredWakeNs) {
+    return true;
+  }
+  defers_wake_since_ns_ = 0;
+  return false;
 }
 
 Channel::Step Channel::Execute(daemon::Visit& visit, const Submission& message) {

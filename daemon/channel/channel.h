@@ -119,6 +119,7 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
                                   ring::Completion& answer);
   // Answers a message that was not called.
   [[gnu::cold]] void Fail(const ring::Submission& message, const absl::Status& status);
+  bool DefersWake();
   void Wake(ring::WaitState how) const;
   uint64_t AddReport(Report report);
   [[gnu::cold]] Step ViolatedBy(std::string_view reason);
@@ -139,7 +140,8 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
   bool has_turn_ = false;      // Of a shared instance, for the call that runs.
   bool refused_turn_ = false;  // Too many wait already.
   engine::InterruptReason interrupted_by_ = engine::InterruptReason::kNone;
-  std::vector<uint64_t> scratch_;  // Words on their way to and from the arena.
+  uint64_t defers_wake_since_ns_ = 0;  // 0: it does not.
+  std::vector<uint64_t> scratch_;      // Words on their way to and from the arena.
 
   // Numbers are indices. Entries are set once, so the serving thread reads without a lock.
   std::vector<std::atomic<BoundFunc*>> funcs_;

@@ -241,6 +241,10 @@ class DaemonEnd {
     ring_internal::Publish(view_.completions()[completed_ & mask_], message);
     ++completed_;
   }
+  // Without a fence, which the caller has where it matters.
+  bool client_sleeps() const {
+    return view_.header().client_state.load(std::memory_order_relaxed) != kAwake;
+  }
   // Whether the client sleeps, and how, so that it is to be woken up; kAwake: it does not. It
   // counts as awake from then on, so each sleep is told once. `Relaxed` is for between the calls
   // of one visit: it may miss a client that is just falling asleep.

@@ -232,13 +232,19 @@ TEST(ScribbledTest, ByAnotherThread) {
       ChannelUnderTest under_test(kGeometry);
       std::atomic<uint64_t> next = 0;
       std::atomic<bool> stop = false;
+      std::atomic<uint32_t> steps = 0;
       std::thread scribbler([&] {
         Scribbler by(under_test.view(), seed,
                      {.funcs = Func::kFuncs, .only_valid = how.only_valid});
         while (!stop.load(std::memory_order_relaxed)) {
           by.Step(next.load(std::memory_order_relaxed));
+          steps.fetch_add(1, std::memory_order_relaxed);
         }
       });
+      // On a busy machine all visits could be over before it begins.
+      while (steps.load(std::memory_order_relaxed) < 100) {
+        ::sched_yield();
+      }
       ServeScribbled(under_test, how.visits, next);
       stop = true;
       scribbler.join();
