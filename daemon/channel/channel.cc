@@ -44,7 +44,7 @@ using ring::SubmissionKind;
 constexpr size_t kMaxReports = 64;
 constexpr uint64_t kUnknown = ~uint64_t{0};
 // How long a client that sleeps waits for the rest of its answers, beside the call that runs then.
-constexpr uint64_t kMaxDeferredWakeNs = 20'000;
+constexpr uint64_t kMaxDeferredWakeNs = 100'000;
 
 // How a call that was interrupted is told.
 absl::Status StatusOf(engine::InterruptReason reason, std::string_view func) {
