@@ -249,7 +249,7 @@ TEST_F(WorkerPoolTest, NoWorkerHasRealTimePriority) {
   ASSERT_TRUE(pool_->Submit([&] { policy.store(::sched_getscheduler(0)); }).ok());
   ASSERT_TRUE(Eventually([&] { return policy.load() != -1; }));
   EXPECT_EQ(policy.load(), SCHED_OTHER);
-  EXPECT_EQ(pool_->hand_overs(), 1u) << "it did not run on a thread that the watchdog started";
+  EXPECT_GE(pool_->hand_overs(), 1u) << "it did not run on a thread that the watchdog started";
 }
 
 TEST_F(WorkerPoolTest, AnswersWhetherOrNotEitherSideSleeps) {
@@ -331,7 +331,7 @@ TEST_F(WorkerPoolTest, ACallThatTakesLongDelaysNoOtherRing) {
     ASSERT_TRUE(other.Echoes(i));
     ASSERT_TRUE(third.Echoes(i));
   }
-  EXPECT_EQ(pool_->hand_overs(), 1u);
+  EXPECT_GE(pool_->hand_overs(), 1u);
   slow.source->let_go.store(true);
   EXPECT_EQ(slow.Wait().kind, ring::CompletionKind::kReturned);
   // And it is served again, by whoever has its lane now.
