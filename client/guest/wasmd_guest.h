@@ -55,9 +55,12 @@ WASMD_EXTERN_C void* wasmd_allocate(size_t size) {
   const uintptr_t place = wasmd_next;
   const uint64_t end = ((uint64_t)place + size + 15) & ~(uint64_t)15;
   const uint64_t have = (uint64_t)__builtin_wasm_memory_size(0) << 16;
+  if (end > UINT32_MAX) {
+    __builtin_trap(); /* The last bytes are never given: the next place would be 0. */
+  }
   if (end > have) {
     const uint64_t pages = (end - have + 65535) >> 16;
-    if (pages > 65536 || __builtin_wasm_memory_grow(0, (size_t)pages) == (size_t)-1) {
+    if (__builtin_wasm_memory_grow(0, (size_t)pages) == (size_t)-1) {
       __builtin_trap();
     }
   }
@@ -71,7 +74,11 @@ WASMD_EXTERN_C void wasmd_free_all(void) {
 
 WASMD_EXTERN_C __attribute__((export_name("cabi_realloc"))) void* wasmd_cabi_realloc(
     void* old, size_t old_size, size_t align, size_t size) {
-  uint8_t* const place = (uint8_t*)wasmd_allocate(size);
+  uint8_t* place;
+  if (old == 0) {
+    wasmd_free_all(); /* An input: a call begins. The one before it may have trapped. */
+  }
+  place = (uint8_t*)wasmd_allocate(size);
   (void)align; /* At most 8, and ours is 16. */
   for (size_t i = 0; i < old_size && i < size; ++i) {
     place[i] = ((const uint8_t*)old)[i];

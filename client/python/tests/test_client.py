@@ -254,3 +254,66 @@ def test_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wasmd.default_address() == "unix:/run/user/7/wasmd.sock"
     monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
     assert wasmd.default_address() == f"unix:/tmp/wasmd-{os.getuid()}.sock"
+
+
+BYTES = """(module
+  (memory (export "memory") 80)
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (func $pair (param i32 i32) (result i32)
+    (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
+  (func (export "echo") (param i32 i32) (result i32) (call $pair (local.get 0) (local.get 1)))
+  (func (export "count") (param i32 i32) (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (i32.store8 (i32.const 64) (global.get $calls))
+    (call $pair (i32.const 64) (i32.const 1)))
+  (func (export "outside") (param i32 i32) (result i32) (call $pair (i32.const -1) (i32.const 2)))
+  (func (export "large") (param i32 i32) (result i32) (call $pair (i32.const 0) (i32.const 4194305)))
+  (func (export "spin") (param i32 i32) (result i32) (loop br 0) (i32.const 0))
+  (func (export "other") (param i32)))"""
+
+
+def test_byte_strings(client: wasmd.Client, wat: Wat) -> None:
+    module = client.load(wat(BYTES), name="bytes")
+    for data in (b"", b"hello", bytes(range(256)) * 4, bytes(4 << 20)):
+        assert module.call_bytes("echo", data) == data
+    assert [module.call_bytes("count", b"") for _ in range(2)] == [b"\x01", b"\x01"]
+    with module.instantiate() as instance:
+        assert [instance.call_bytes("count", b"") for _ in range(2)] == [b"\x01", b"\x02"]
+    with pytest.raises(wasmd.NotFound):
+        instance.call_bytes("count", b"")
+
+
+def test_byte_strings_that_go_wrong(client: wasmd.Client, wat: Wat) -> None:
+    module = client.load(wat(BYTES), name="bytes")
+    with pytest.raises(wasmd.Trap) as trap:
+        module.call_bytes("outside", b"x")
+    assert trap.value.code == "memory-out-of-bounds"
+    with pytest.raises(wasmd.ResourceExhausted, match="4194304"):
+        module.call_bytes("echo", bytes((4 << 20) + 1))
+    with pytest.raises(wasmd.RpcError, match="4194305 bytes") as large:
+        module.call_bytes("large", b"")
+    assert large.value.code.name == "OUT_OF_RANGE"
+    with pytest.raises(wasmd.NotFound):
+        module.call_bytes("absent", b"")
+    with pytest.raises(wasmd.RpcError, match="param i32 i32") as other:
+        module.call_bytes("other", b"")
+    assert other.value.code.name == "INVALID_ARGUMENT"
+    with pytest.raises(wasmd.DeadlineExceeded):
+        module.call_bytes("spin", b"", timeout=0.2)
+    counter = client.load(wat(COUNTER), name="counter")
+    with pytest.raises(wasmd.RpcError, match="on byte strings"):
+        counter.call_bytes("divide", b"")
+
+
+def test_a_guest_in_c_goes_on_after_a_trap(client: wasmd.Client, guest: Callable[[str], pathlib.Path]) -> None:
+    with client.load(guest("bytes")).instantiate() as instance:
+        # More than there can be: "zeros" traps, and never gives its input back.
+        for _ in range(8):
+            with pytest.raises(wasmd.Trap):
+                instance.call_bytes("zeros", b"4294967295".rjust(4 << 20, b"0"))
+        assert instance.call_bytes("zeros", b"3") == bytes(3)
+        assert instance.call_bytes("upper", b"abc") == b"ABC"
+        with pytest.raises(wasmd.RpcError) as outside:
+            instance.memory.read(16 << 20, 1)
+        assert outside.value.code.name == "OUT_OF_RANGE", "the inputs of calls that trapped are kept"

@@ -160,6 +160,36 @@ TEST(CallTest, OutcomesAreNoErrors) {
   EXPECT_EQ(client.Call("sha256:1", "nothing", {}).status().code(), absl::StatusCode::kInternal);
 }
 
+TEST(CallTest, BytesGoInAndOut) {
+  const FakeDaemon daemon({});
+  Client client = MustConnect(daemon);
+  const std::string input = std::string("\0\xff", 2) + "text";
+  absl::StatusOr<BytesResult> result = client.CallBytes("sha256:1", "f", input);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(std::get<std::string>(result->outcome), input);
+  EXPECT_EQ(result->duration, absl::Nanoseconds(1500));
+  result = client.CallBytes("sha256:1", "f", "");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(std::get<std::string>(result->outcome), "") << "an empty output is one";
+  result = client.CallBytes("sha256:1", "trap", input);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(std::get<Trap>(result->outcome).code, TrapCode::kDivideByZero);
+  result = client.CallBytes("sha256:1", "exit", input);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(std::get<Exit>(result->outcome).code, 7U);
+  for (const std::string_view odd : {"nothing", "values"}) {
+    EXPECT_EQ(client.CallBytes("sha256:1", odd, input).status().code(),
+              absl::StatusCode::kInternal);
+  }
+
+  const std::string most(kMaxCallBytes, 'x');
+  result = client.CallBytes("sha256:1", "f", most);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(std::get<std::string>(result->outcome), most);
+  EXPECT_EQ(client.CallBytes("sha256:1", "f", most + "x").status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
 TEST(CallTest, EndsAtItsDeadline) {
   const FakeDaemon daemon({});
   Client client = MustConnect(daemon);

@@ -95,6 +95,8 @@ class FakeDaemon::Impl : public v1::SessionService::Service,
     char folder[] = "/tmp/wasmd-fake-XXXXXX";
     folder_ = mkdtemp(folder);
     grpc::ServerBuilder builder;
+    // As the real one.
+    builder.SetMaxReceiveMessageSize((4 << 20) + (64 << 10));
     builder.RegisterService(static_cast<v1::SessionService::Service*>(this));
     builder.RegisterService(static_cast<v1::ModuleService::Service*>(this));
     builder.RegisterService(static_cast<v1::InstanceService::Service*>(this));
@@ -396,6 +398,22 @@ class FakeDaemon::Impl : public v1::SessionService::Service,
     }
     *response->mutable_outcome()->mutable_values()->mutable_values() = request->args();
     response->set_duration_ns(1500);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status CallBytes(grpc::ServerContext* context, const v1::CallBytesRequest* request,
+                         v1::CallBytesResponse* response) override {
+    See(*context, "CallBytes");
+    response->set_duration_ns(1500);
+    if (request->func() == "trap") {
+      response->mutable_outcome()->mutable_trap()->set_code(v1::TRAP_CODE_DIVIDE_BY_ZERO);
+    } else if (request->func() == "exit") {
+      response->mutable_outcome()->set_exit_code(7);
+    } else if (request->func() == "values") {
+      response->mutable_outcome()->mutable_values();
+    } else if (request->func() != "nothing") {
+      response->set_output(request->input());
+    }
     return grpc::Status::OK;
   }
 

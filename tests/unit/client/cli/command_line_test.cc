@@ -1,6 +1,7 @@
 // Which words go where: wasmctl's options, and the program's own.
 #include "client/cli/command_line.h"
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -82,6 +83,18 @@ TEST(CommandLineTest, RunRefusesWhatItDoesNotKnow) {
   EXPECT_THAT(Error({"run", "--dir", "a::", "p"}), HasSubstr("HOST::GUEST"));
   EXPECT_THAT(Error({"run", "--env", "=1", "p"}), HasSubstr("NAME=VALUE"));
   EXPECT_THAT(Error({"run", "-o", "xml", "p"}), HasSubstr("xml"));
+}
+
+TEST(CommandLineTest, CallTakesBytesInsteadOfArguments) {
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f"}).bytes, std::nullopt);
+  EXPECT_EQ(Command<CallArguments>({"call", "--bytes", "in put", "m", "f"}).bytes, "in put");
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f", "--bytes", "-"}).bytes, "-");
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f", "--bytes", "@file"}).bytes, "@file");
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f", "--bytes", ""}).bytes, "");
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f", "--bytes", "-5"}).bytes, "-5");
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f", "--bytes=-x"}).bytes, "-x");
+  EXPECT_THAT(Error({"call", "m", "f", "1", "--bytes", "x"}), HasSubstr("no arguments: '1'"));
+  EXPECT_THAT(Error({"call", "m", "f", "--bytes"}), HasSubstr("--bytes"));
 }
 
 TEST(CommandLineTest, CallTakesNegativeNumbersAndOptionsAnywhere) {
