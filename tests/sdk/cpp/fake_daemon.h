@@ -2,8 +2,9 @@
 // misbehave.
 //
 // Its modules are any bytes that begin with "\0asm". Call echoes its arguments, unless the function
-// is "trap", "exit" or "hang"; CallBytes its input, unless it is "trap", "exit" or "values". Run is a `cat` from standard input to standard output; argv[0] may
-// be "hang", "flood" (writes for ever) or "args" (writes its arguments, one a line).
+// is "trap", "exit" or "hang"; CallBytes its input, unless it is "trap", "exit" or "values". Run is
+// a `cat` from standard input to standard output; argv[0] may be "hang", "flood" (writes for ever)
+// or "args" (writes its arguments, one a line).
 #ifndef WASMD_TESTS_SDK_CPP_FAKE_DAEMON_H_
 #define WASMD_TESTS_SDK_CPP_FAKE_DAEMON_H_
 
