@@ -99,7 +99,7 @@ absl::StatusOr<engine::MemoryHandle> FindBytesMemory(engine::Instance& instance)
     return NoMemory(memory.status());
   }
   WASMD_RETURN_IF_ERROR(CheckAddresses(memory->type()));
-  return memory;
+  return *memory;
 }
 
 // `size` bytes of the memory at `offset`, if they lie inside.
