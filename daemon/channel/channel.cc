@@ -25,6 +25,7 @@
 #include "daemon/pool/bound_func.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
+#include "daemon/pool/invocation.h"
 #include "daemon/pool/visit.h"
 #include "engine/base/mutex.h"
 #include "proto/ring/attach.h"
@@ -46,24 +47,8 @@ constexpr uint64_t kUnknown = ~uint64_t{0};
 // How long a client that sleeps waits for the rest of its answers, beside the call that runs then.
 constexpr uint64_t kMaxDeferredWakeNs = 100'000;
 
-// How a call that was interrupted is told.
 absl::Status StatusOf(engine::InterruptReason reason, std::string_view func) {
-  switch (reason) {
-    case engine::InterruptReason::kNone:
-      break;
-    case engine::InterruptReason::kDeadline:
-      return absl::DeadlineExceededError(
-          StrCat("the call of ", func, " was stopped at its deadline"));
-    case engine::InterruptReason::kCancel:
-      return absl::CancelledError(StrCat("the call of ", func, " was cancelled"));
-    case engine::InterruptReason::kClientGone:
-      return absl::CancelledError(
-          StrCat("the call of ", func, " was cancelled: its client has gone"));
-    case engine::InterruptReason::kShutdown:
-      return absl::UnavailableError(
-          StrCat("the call of ", func, " was stopped: wasmd is shutting down"));
-  }
-  return absl::InternalError(StrCat("the call of ", func, " was stopped for no reason"));
+  return InterruptedStatus(reason, StrCat("the call of ", func));
 }
 
 // Words of the arena, each loaded or stored once, whatever the client does to them meanwhile.
@@ -234,15 +219,17 @@ bool Channel::Visit(daemon::Visit& visit, uint32_t budget) {
     }
     // The next call may take long; a client that falls asleep just now is seen to below, or by the
     // watchdog.
-    if (end_.client_sleeps() && !DefersWake()) [[unlikely]] {
-      Wake(end_.TakeSleeperRelaxed());
-    }
+    WakeUnlessDeferred();
   }
   ring::StoreLoadFence();  // Pairs with the one in ClientEnd::PrepareSleep.
+  WakeUnlessDeferred();
+  return true;
+}
+
+void Channel::WakeUnlessDeferred() {
   if (end_.client_sleeps() && !DefersWake()) [[unlikely]] {
     Wake(end_.TakeSleeperRelaxed());
   }
-  return true;
 }
 
 // A client that sleeps while more of its messages lie here is woken up once for all of them, not

@@ -119,6 +119,7 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
                                   ring::Completion& answer);
   // Answers a message that was not called.
   [[gnu::cold]] void Fail(const ring::Submission& message, const absl::Status& status);
+  void WakeUnlessDeferred();
   bool DefersWake();
   void Wake(ring::WaitState how) const;
   uint64_t AddReport(Report report);

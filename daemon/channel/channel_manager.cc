@@ -371,10 +371,9 @@ absl::StatusOr<std::shared_ptr<Channel>> ChannelManager::Find(const Session& ses
 
 absl::StatusOr<BindResult> ChannelManager::BindKept(Channel& channel, const BindSpec& spec,
                                                     std::shared_ptr<KeptInstance> kept) const {
-  WASMD_ASSIGN_OR_RETURN(std::unique_ptr<BoundFunc> func,
-                         spec.policy == InstancePolicy::kShared
-                             ? BoundFunc::OfShared(std::move(kept), spec.func, spec.bytes)
-                             : BoundFunc::OfKept(std::move(kept), spec.func, spec.bytes));
+  WASMD_ASSIGN_OR_RETURN(
+      std::unique_ptr<BoundFunc> func,
+      BoundFunc::OfInstance(spec.policy, std::move(kept), spec.func, spec.bytes));
   BindResult bound;
   bound.type = func->type();
   WASMD_ASSIGN_OR_RETURN(bound.func, channel.Bind(std::move(func)));

@@ -21,18 +21,8 @@
 namespace wasmd::daemon {
 namespace {
 
-constexpr std::string_view kInitialize = "_initialize";
-
 bool Is32Bit(engine::ValType type) {
   return type == engine::ValType::kI32 || type == engine::ValType::kF32;
-}
-
-bool ExportsInitialize(const engine::LoadedModule& module) {
-  return FuncTypeOf(module, kInitialize).ok();
-}
-
-engine::Outcome<void> Stopped(engine::Stop stop) {
-  return engine::Outcome<void>(std::move(stop));
 }
 
 }  // namespace
@@ -74,7 +64,7 @@ absl::StatusOr<engine::Instance*> FreshInstances::Next(
     stop = OutlivingStop(std::move(made.outcome).stop());
     return nullptr;
   }
-  if (imports_wasi_ && ExportsInitialize(*module_)) {
+  if (imports_wasi_) {
     GuestResult result;
     WASMD_RETURN_IF_ERROR(InitializeReactor(*made.instance, result));
     if (result.stop.has_value()) {
@@ -129,16 +119,6 @@ absl::StatusOr<std::unique_ptr<BoundFunc>> BoundFunc::OfInstance(InstancePolicy 
   std::unique_ptr<BoundFunc> self(new BoundFunc(policy, func, *type, bytes));
   self->kept_ = std::move(kept);
   return self;
-}
-
-absl::StatusOr<std::unique_ptr<BoundFunc>> BoundFunc::OfKept(std::shared_ptr<KeptInstance> kept,
-                                                             std::string_view func, bool bytes) {
-  return OfInstance(InstancePolicy::kChannel, std::move(kept), func, bytes);
-}
-
-absl::StatusOr<std::unique_ptr<BoundFunc>> BoundFunc::OfShared(std::shared_ptr<KeptInstance> shared,
-                                                               std::string_view func, bool bytes) {
-  return OfInstance(InstancePolicy::kShared, std::move(shared), func, bytes);
 }
 
 absl::StatusOr<std::unique_ptr<BoundFunc>> BoundFunc::OfFresh(
@@ -214,7 +194,7 @@ absl::StatusOr<engine::Outcome<void>> BoundFunc::CallOther() {
     WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
                            fresh_->Next([this](engine::Store& store) { gate().Arm(store); }, stop));
     if (instance == nullptr) {
-      return Stopped(*std::move(stop));
+      return engine::Outcome<void>(*std::move(stop));
     }
     WASMD_RETURN_IF_ERROR(Resolve(*instance));
   }

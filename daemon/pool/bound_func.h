@@ -78,10 +78,10 @@ class BoundFunc {
   // kNotFound, kInvalidArgument: see FuncTypeOf; or a parameter or result is a reference. `bytes`:
   // a function on byte strings. The module alone is looked at: others may be using the instance,
   // where the function is looked up in its first call.
-  static absl::StatusOr<std::unique_ptr<BoundFunc>> OfKept(std::shared_ptr<KeptInstance> kept,
-                                                           std::string_view func, bool bytes);
-  static absl::StatusOr<std::unique_ptr<BoundFunc>> OfShared(std::shared_ptr<KeptInstance> shared,
-                                                             std::string_view func, bool bytes);
+  // `policy`: kChannel or kShared.
+  static absl::StatusOr<std::unique_ptr<BoundFunc>> OfInstance(InstancePolicy policy,
+                                                               std::shared_ptr<KeptInstance> kept,
+                                                               std::string_view func, bool bytes);
   // `place` is kept for as long as the function. `module_name` is what a module without a name of
   // its own is called in backtraces.
   static absl::StatusOr<std::unique_ptr<BoundFunc>> OfFresh(
@@ -131,9 +131,6 @@ class BoundFunc {
  private:
   BoundFunc(InstancePolicy policy, std::string_view name, const engine::FuncType& type, bool bytes);
   static absl::Status CheckTravels(std::string_view name, const engine::FuncType& type);
-  static absl::StatusOr<std::unique_ptr<BoundFunc>> OfInstance(InstancePolicy policy,
-                                                               std::shared_ptr<KeptInstance> kept,
-                                                               std::string_view func, bool bytes);
   absl::StatusOr<engine::Outcome<void>> CallOther();
   absl::StatusOr<engine::Outcome<void>> CallBytes();
   [[gnu::always_inline]] absl::StatusOr<engine::Outcome<void>> CallReady() {

@@ -7,9 +7,11 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 
+#include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
 
 namespace wasmd::daemon {
@@ -37,6 +39,22 @@ std::string_view ToString(InvocationKind kind) {
       return "access";
   }
   return "?";
+}
+
+absl::Status InterruptedStatus(engine::InterruptReason reason, std::string_view what) {
+  switch (reason) {
+    case engine::InterruptReason::kNone:
+      break;
+    case engine::InterruptReason::kDeadline:
+      return absl::DeadlineExceededError(StrCat(what, " was stopped at its deadline"));
+    case engine::InterruptReason::kCancel:
+      return absl::CancelledError(StrCat(what, " was cancelled"));
+    case engine::InterruptReason::kClientGone:
+      return absl::CancelledError(StrCat(what, " was cancelled: its client has gone"));
+    case engine::InterruptReason::kShutdown:
+      return absl::UnavailableError(StrCat(what, " was stopped: wasmd is shutting down"));
+  }
+  return absl::InternalError(StrCat(what, " was stopped for no reason"));
 }
 
 Invocation::Invocation(InvocationInfo info) : info_(std::move(info)), created_(absl::Now()) {}

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -27,6 +28,10 @@ enum class InvocationKind : uint8_t { kCall, kRun, kInstantiate, kAccess };
 
 // "call", "run", "instantiate", "access".
 std::string_view ToString(InvocationKind kind);
+
+// How a client is told that what it calls `what` was interrupted: kDeadlineExceeded, kCancelled or
+// kUnavailable.
+absl::Status InterruptedStatus(engine::InterruptReason reason, std::string_view what);
 
 // What an invocation is about; constant.
 struct InvocationInfo {

@@ -43,6 +43,10 @@ class RingSource {
   enum class Life : uint8_t { kOpen, kDraining, kClosed };
   Life life() const { return life_.load(std::memory_order_relaxed); }
   bool is_closed() const { return life() == Life::kClosed; }
+  // There is something to visit it for. Of who may use end().
+  bool WantsVisit() const {
+    return (end_.HasSubmission() || unparked_.load(std::memory_order_relaxed)) && !is_closed();
+  }
   void MarkClosed() { life_.store(Life::kClosed, std::memory_order_relaxed); }
   void MarkDraining() {
     Life open = Life::kOpen;

@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -203,8 +202,7 @@ void WorkerPool::Shutdown() {
         sources.push_back(std::move(source));
       }
       lane->sources.clear();
-      lane->version.fetch_add(1, std::memory_order_release);
-      WakeLane(*lane);
+      Tell(*lane);
     }
     spare_ready_.NotifyAll();
     while (!workers_.empty()) {
@@ -295,6 +293,11 @@ void WorkerPool::WakeLane(Lane& lane) {
   }
 }
 
+void WorkerPool::Tell(Lane& lane) {
+  lane.version.fetch_add(1, std::memory_order_release);
+  WakeLane(lane);
+}
+
 absl::Status WorkerPool::Attach(std::shared_ptr<RingSource> source) {
   const MutexLock lock(mutex_);
   if (shutdown_) {
@@ -314,8 +317,7 @@ absl::Status WorkerPool::Attach(std::shared_ptr<RingSource> source) {
   }
   source->lane_ = least;
   least->sources.push_back(std::move(source));
-  least->version.fetch_add(1, std::memory_order_release);
-  WakeLane(*least);
+  Tell(*least);
   return absl::OkStatus();
 }
 
@@ -326,8 +328,7 @@ void WorkerPool::Detach(const std::shared_ptr<RingSource>& source, engine::Inter
     if (Lane* const lane = std::exchange(source->lane_, nullptr)) {
       std::erase(lane->sources, source);
       static_cast<void>(::epoll_ctl(lane->epoll.get(), EPOLL_CTL_DEL, source->doorbell_, nullptr));
-      lane->version.fetch_add(1, std::memory_order_release);
-      WakeLane(*lane);
+      Tell(*lane);
     }
   }
   InterruptVisits(source.get(), reason);
@@ -338,8 +339,7 @@ void WorkerPool::Unpark(RingSource& source) {
   --source.parked_;
   source.unparked_.store(true, std::memory_order_relaxed);
   if (source.lane_ != nullptr) {
-    source.lane_->version.fetch_add(1, std::memory_order_release);
-    WakeLane(*source.lane_);
+    Tell(*source.lane_);
   }
 }
 
@@ -355,8 +355,7 @@ void WorkerPool::ReturnSource(RingSource& source) {
   const MutexLock lock(mutex_);
   source.elsewhere_ = false;
   if (source.lane_ != nullptr) {
-    source.lane_->version.fetch_add(1, std::memory_order_release);
-    WakeLane(*source.lane_);
+    Tell(*source.lane_);
   }
 }
 
@@ -455,8 +454,7 @@ bool WorkerPool::Sweep(Worker& worker) {
   }
   bool found = false;
   for (const std::shared_ptr<RingSource>& source : worker.sources) {
-    if ((source->end().HasSubmission() || source->unparked_.load(std::memory_order_relaxed)) &&
-        !source->is_closed()) {
+    if (source->WantsVisit()) {
       VisitSource(worker, *source);
       found = true;
       if (worker.lane_lost.load(std::memory_order_relaxed)) [[unlikely]] {
@@ -509,8 +507,7 @@ void WorkerPool::RefreshSources(Worker& worker) {
 
 bool WorkerPool::HasWork(const Worker& worker) const {
   for (const std::shared_ptr<RingSource>& source : worker.sources) {
-    if ((source->end().HasSubmission() || source->unparked_.load(std::memory_order_relaxed)) &&
-        !source->is_closed()) {
+    if (source->WantsVisit()) {
       return true;
     }
   }
@@ -720,8 +717,7 @@ void WorkerPool::HandOver(Worker& worker) {
   const bool waited_for =
       !tasks_.empty() || lane.version.load(std::memory_order_relaxed) != worker.version ||
       std::ranges::any_of(worker.sources, [kept](const std::shared_ptr<RingSource>& source) {
-        return source.get() != kept && !source->is_closed() &&
-               (source->end().HasSubmission() || source->unparked_.load(std::memory_order_relaxed));
+        return source.get() != kept && source->WantsVisit();
       });
   if (!waited_for) {
     return;

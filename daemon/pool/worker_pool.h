@@ -151,6 +151,8 @@ class WorkerPool : public TaskRunner {
   bool StartAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enqueue(std::function<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void WakeLane(Lane& lane);
+  // What it serves has changed.
+  static void Tell(Lane& lane);
   // The first that sleeps, if there is one.
   void WakeALane() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void JoinEnded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -55,19 +55,7 @@ absl::Status StatusOf(const Invocation& invocation) {
   const std::string name =
       StrCat("invocation ", invocation.info().id, " (", ToString(invocation.info().kind),
              invocation.info().func.empty() ? "" : " of ", invocation.info().func, ")");
-  switch (invocation.reason()) {
-    case engine::InterruptReason::kNone:
-      break;
-    case engine::InterruptReason::kDeadline:
-      return absl::DeadlineExceededError(StrCat(name, " was stopped at its deadline"));
-    case engine::InterruptReason::kCancel:
-      return absl::CancelledError(StrCat(name, " was cancelled"));
-    case engine::InterruptReason::kClientGone:
-      return absl::CancelledError(StrCat(name, " was cancelled: its client has gone"));
-    case engine::InterruptReason::kShutdown:
-      return absl::UnavailableError(StrCat(name, " was stopped: wasmd is shutting down"));
-  }
-  return absl::InternalError(StrCat(name, " was stopped for no reason"));
+  return InterruptedStatus(invocation.reason(), name);
 }
 
 const GuestResult& ResultOf(const GuestResult& result) {
@@ -514,19 +502,15 @@ absl::StatusOr<BoundInstance> Session::FindBound(uint64_t instance) const {
 
 Session::Started Session::MakeBound(const ModuleRecord& module, absl::Time deadline,
                                     Done<BoundInstance> done) {
+  absl::StatusOr<std::shared_ptr<HeldInstance>> held = NewBound();
   InvocationInfo info;
   info.kind = InvocationKind::kInstantiate;
   info.module = module.module->digest;
   info.module_name = module.name;
-  absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-      NewInvocation(std::move(info), Quota::kCalls);
-  absl::StatusOr<std::shared_ptr<HeldInstance>> held =
-      invocation.ok() ? NewBound() : invocation.status();
-  if (!held.ok()) {
-    if (invocation.ok()) {
-      Forget(**invocation, Quota::kCalls);
-    }
-    done(held.status());
+  const absl::StatusOr<std::shared_ptr<Invocation>> invocation =
+      held.ok() ? NewInvocation(std::move(info), Quota::kCalls) : held.status();
+  if (!invocation.ok()) {
+    done(invocation.status());
     return nullptr;
   }
   (*held)->module = module.module;

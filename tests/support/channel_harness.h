@@ -29,8 +29,8 @@
 #include "proto/ring/layout.h"
 #include "proto/ring/ring.h"
 #include "proto/ring/wait.h"
+#include "tests/support/load_wat.h"
 #include "tests/support/ring_pair.h"
-#include "tests/support/wat.h"
 
 namespace wasmd::tests {
 
@@ -44,9 +44,7 @@ class HarnessEngine {
 
   engine::Engine& engine() { return *engine_; }
   std::shared_ptr<engine::LoadedModule> Load(std::string_view wat) {
-    const engine::Bytes binary = engine::Wat(wat);
-    const auto bytes = std::as_bytes(std::span(binary));
-    auto loaded = engine_->Load(std::vector<std::byte>(bytes.begin(), bytes.end()), {});
+    auto loaded = engine::LoadWat(*engine_, wat);
     WASMD_CHECK(loaded.ok(), "a harness's module does not load");
     return *std::move(loaded);
   }
@@ -111,14 +109,16 @@ class ChannelHarness {
 
   uint32_t Bind(const std::shared_ptr<daemon::KeptInstance>& kept, std::string_view func,
                 bool bytes = false) {
-    return BindIt(daemon::BoundFunc::OfKept(kept, func, bytes));
+    return BindIt(
+        daemon::BoundFunc::OfInstance(daemon::InstancePolicy::kChannel, kept, func, bytes));
   }
   uint32_t BindShared(const std::shared_ptr<daemon::InstanceGroup>& group,
                       engine::Instance* instance, std::string_view func) {
     auto shared = std::make_shared<daemon::KeptInstance>();
     shared->group = group;
     shared->instance = instance;
-    return BindIt(daemon::BoundFunc::OfShared(std::move(shared), func, false));
+    return BindIt(daemon::BoundFunc::OfInstance(daemon::InstancePolicy::kShared, std::move(shared),
+                                                func, false));
   }
   uint32_t BindFresh(std::shared_ptr<engine::LoadedModule> module, std::string_view func,
                      bool bytes = false) {

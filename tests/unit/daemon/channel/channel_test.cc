@@ -38,6 +38,8 @@ using ring::SubmissionKind;
 using testing::HasSubstr;
 using tests::ChannelHarness;
 
+constexpr uint64_t kLongNs = 30'000'000'000;
+
 constexpr std::string_view kModule = R"((module
   (memory (export "memory") 1)
   (global $count (mut i32) (i32.const 0))
@@ -116,6 +118,11 @@ class ChannelTest : public testing::Test {
     EXPECT_THAT(harness.channel().violation(), HasSubstr(std::string(reason)));
     Completion none;
     EXPECT_FALSE(harness.client.Take(none)) << "answered all the same";
+  }
+
+  static absl::StatusOr<std::unique_ptr<BoundFunc>> BindKept(
+      const std::shared_ptr<KeptInstance>& kept, std::string_view func, bool bytes) {
+    return BoundFunc::OfInstance(InstancePolicy::kChannel, kept, func, bytes);
   }
 
   static WorkerPoolOptions Options() {
@@ -199,6 +206,29 @@ TEST_F(ChannelTest, MoreThanASlotHoldsTravelsInTheArena) {
   EXPECT_EQ(answer.payload[0], 48u);
   ExpectFailed(Call("many", {1, 2, 3, 4}), absl::StatusCode::kInvalidArgument,
                "without kFlagArena");
+}
+
+// Wake-ups are held back while more messages lie in the ring; not for as long as a call takes.
+TEST_F(ChannelTest, ALongCallDoesNotHoldBackTheAnswersBeforeIt) {
+  const uint32_t add = harness_->Bind(kept_, "add");
+  const uint32_t loop = harness_->BindFresh(module_, "loop");
+  for (uint64_t i = 0; i < 20; ++i) {
+    // Asleep before the daemon sees anything: it may be looking.
+    ASSERT_TRUE(harness_->client.PrepareSleep(ring::kAsleepFutex));
+    harness_->client.Submit(ChannelHarness::CallOf(add, {i, 1}));
+    const uint64_t endless = harness_->client.Submit(ChannelHarness::CallOf(loop, {}));
+    harness_->Flush();
+    while (!harness_->client.HasCompletion()) {
+      ring::FutexWait(harness_->client.wait_word(), ring::kAsleepFutex, kLongNs);
+      ASSERT_NE(harness_->client.wait_word().load(), ring::kAsleepFutex) << "nobody woke it up";
+    }
+    Completion answer;
+    ASSERT_TRUE(harness_->client.Take(answer));
+    EXPECT_EQ(answer.payload[0], i + 1);
+    harness_->client.Cancel(endless);
+    ASSERT_TRUE(harness_->Wait(answer));
+    EXPECT_EQ(answer.code, static_cast<uint16_t>(absl::StatusCode::kCancelled));
+  }
 }
 
 TEST_F(ChannelTest, PoliciesDifferInState) {
@@ -448,24 +478,22 @@ TEST_F(ChannelTest, BytesGoInAndOut) {
 }
 
 TEST_F(ChannelTest, RefusesToBindWhatCannotTravel) {
-  EXPECT_THAT(BoundFunc::OfKept(kept_, "ref", false).status().message(),
+  EXPECT_THAT(BindKept(kept_, "ref", false).status().message(),
               HasSubstr("references do not travel"));
-  EXPECT_EQ(BoundFunc::OfKept(kept_, "none", false).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(BoundFunc::OfKept(kept_, "memory", false).status().code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(BoundFunc::OfKept(kept_, "add", true).status().ToString(),
+  EXPECT_EQ(BindKept(kept_, "none", false).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(BindKept(kept_, "memory", false).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(BindKept(kept_, "add", true).status().ToString(),
               testing::AnyOf(HasSubstr("add"), HasSubstr("OK")));
-  EXPECT_EQ(BoundFunc::OfKept(kept_, "nop", true).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(BindKept(kept_, "nop", true).status().code(), absl::StatusCode::kInvalidArgument);
   const auto bare = engine_.Keep(engine_.Load(R"((module (memory (export "memory") 1)
     (func (export "f") (param i32 i32) (result i32) i32.const 0)))"));
-  const auto lacking = BoundFunc::OfKept(bare, "f", true);
+  const auto lacking = BindKept(bare, "f", true);
   EXPECT_EQ(lacking.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(lacking.status().message()), HasSubstr("cabi_realloc"));
   for (int i = 0; i < 16; ++i) {
     harness_->Bind(kept_, "nop");
   }
-  EXPECT_EQ(harness_->channel().Bind(*BoundFunc::OfKept(kept_, "nop", false)).status().code(),
+  EXPECT_EQ(harness_->channel().Bind(*BindKept(kept_, "nop", false)).status().code(),
             absl::StatusCode::kResourceExhausted);
 }
 

@@ -24,7 +24,7 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
-#include "tests/support/wat.h"
+#include "tests/support/load_wat.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -87,9 +87,7 @@ std::string TextOf(std::span<const std::byte> bytes) {
 class BytesCallTest : public testing::TestWithParam<engine::BoundsChecks> {
  protected:
   std::shared_ptr<engine::LoadedModule> Load(std::string_view text) {
-    const engine::Bytes wat = engine::Wat(text);
-    const auto bytes = std::as_bytes(std::span(wat));
-    auto loaded = engine_->Load(std::vector<std::byte>(bytes.begin(), bytes.end()), {});
+    auto loaded = engine::LoadWat(*engine_, text);
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     return *std::move(loaded);
   }

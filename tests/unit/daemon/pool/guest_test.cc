@@ -17,7 +17,7 @@
 
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/invocation.h"
-#include "tests/support/wat.h"
+#include "tests/support/load_wat.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -32,9 +32,7 @@ constexpr GuestLimits kLimits{.memory_bytes = 1 << 20, .wasm_stack_bytes = 1 << 
 class GuestTest : public testing::Test {
  protected:
   std::shared_ptr<engine::LoadedModule> Load(std::string_view text) {
-    const engine::Bytes wat = engine::Wat(text);
-    const auto bytes = std::as_bytes(std::span(wat));
-    auto loaded = engine_->Load(std::vector<std::byte>(bytes.begin(), bytes.end()), {});
+    auto loaded = engine::LoadWat(*engine_, text);
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     return *std::move(loaded);
   }
