@@ -174,7 +174,8 @@ class RingCaller {
   // How long answers have been taking that RoundTrip did not see come.
   struct Estimate {
     uint64_t typical_ns = 5'000;
-    uint32_t slept = 0;  // Times that no spinning was done.
+    uint32_t slept = 0;         // Times that no spinning was done since the last probe,
+    uint32_t probe_every = 16;  // and how many there are between two.
   };
   struct Answer {
     ring::Completion completion;
@@ -260,6 +261,7 @@ class RingCaller {
   absl::Status closed_;
   std::array<Estimate, 2> estimates_;  // Of a daemon that is awake; of one that was woken up.
   uint32_t max_short_spins_ = 0;
+  uint64_t looked_at_ns_ = 0;  // Whether the daemon lives, before a sleep.
 
   uint32_t open_ = 0;
   uint32_t open_in_arena_ = 0;  // In flight.
