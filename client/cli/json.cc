@@ -174,9 +174,16 @@ Json ToJson(const client::ModuleDetails& module) {
 }
 
 Json ToJson(const client::ServerInfo& info) {
-  return {{"version", info.version}, {"protocol_version", info.protocol_version},
-          {"pid", info.pid},         {"started_at", TimeToJson(info.started_at)},
-          {"workers", info.workers}, {"max_runs", info.max_runs}};
+  return {{"version", info.version},
+          {"protocol_version", info.protocol_version},
+          {"pid", info.pid},
+          {"started_at", TimeToJson(info.started_at)},
+          {"workers", info.workers},
+          {"max_runs", info.max_runs},
+          {"sandbox",
+           {{"mode", info.sandbox.mode},
+            {"in_force", info.sandbox.in_force},
+            {"lacking", info.sandbox.lacking}}}};
 }
 
 Json ToJson(const client::SessionInfo& session) {

@@ -84,6 +84,17 @@ std::string Joined(const std::vector<std::string>& names) {
   return names.empty() ? std::string("none") : absl::StrJoin(names, " ");
 }
 
+std::string SandboxText(const client::SandboxInfo& sandbox) {
+  std::string text = sandbox.mode.empty() ? "not told" : sandbox.mode;
+  if (!sandbox.in_force.empty()) {
+    text += Cat(": ", absl::StrJoin(sandbox.in_force, ", "));
+  }
+  if (!sandbox.lacking.empty()) {
+    text += Cat("; lacking: ", absl::StrJoin(sandbox.lacking, ", "));
+  }
+  return text;
+}
+
 std::string LimitText(uint64_t limit, bool bytes = false) {
   if (limit == 0) {
     return "none";
@@ -130,6 +141,7 @@ int Info(const Common& common) {
       {"started", absl::FormatTime("%Y-%m-%d %H:%M:%S", info->started_at, absl::LocalTimeZone())});
   table.Add({"workers", Cat(info->workers)});
   table.Add({"runs at a time", Cat(info->max_runs)});
+  table.Add({"sandbox", SandboxText(info->sandbox)});
   table.Add({"descriptors", session.passes_descriptors ? std::string("passed") : session.why_not});
   table.Add({"wasm features", Joined(session.wasm_features)});
   table.Add({"refused features", Joined(session.missing_wasm_features)});

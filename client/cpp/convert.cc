@@ -244,7 +244,11 @@ ServerInfo FromProto(const v1::GetServerInfoResponse& proto) {
           .started_at = absl::FromUnixMillis(proto.started_at_ms()),
           .pid = proto.pid(),
           .workers = proto.workers(),
-          .max_runs = proto.max_runs()};
+          .max_runs = proto.max_runs(),
+          .sandbox = {
+              .mode = proto.sandbox().mode(),
+              .in_force = {proto.sandbox().in_force().begin(), proto.sandbox().in_force().end()},
+              .lacking = {proto.sandbox().lacking().begin(), proto.sandbox().lacking().end()}}};
 }
 
 ServerStats FromProto(const v1::GetStatsResponse& proto) {

@@ -39,6 +39,13 @@ struct SessionInfo {
       0;  // Without descriptor passing: the session ends when unused for so long.
 };
 
+// How the daemon has confined itself (docs/sandbox.md).
+struct SandboxInfo {
+  std::string mode;  // "off", "basic", "strict"; empty: a daemon that does not say.
+  std::vector<std::string> in_force;
+  std::vector<std::string> lacking;  // What its kernel cannot.
+};
+
 struct ServerInfo {
   std::string version;
   uint32_t protocol_version = 0;
@@ -46,6 +53,7 @@ struct ServerInfo {
   int32_t pid = 0;
   uint32_t workers = 0;
   uint32_t max_runs = 0;
+  SandboxInfo sandbox;
 };
 
 // A running invocation of this user.

@@ -24,6 +24,7 @@ constexpr std::string_view kRunning = "Running";
 constexpr std::string_view kModules = "Modules";
 constexpr std::string_view kSessions = "Sessions and connections";
 constexpr std::string_view kChannels = "Channels";
+constexpr std::string_view kConfinement = "Confinement";
 constexpr std::string_view kLogging = "Logging";
 
 struct CountBounds {
@@ -246,6 +247,19 @@ void AddChannels(std::vector<OptionRow>& rows) {
                        &Options::ready_channels, {0, 1024}));
 }
 
+void AddConfinement(std::vector<OptionRow>& rows) {
+  rows.push_back(OneOf<SandboxMode>(
+      Row(kConfinement, "sandbox", "",
+          "What the daemon gives up before the first client comes. basic: everything that it never "
+          "needs. strict: all system calls but those on a list, and all files but those beneath "
+          "--root, so that clients' own directories are refused. What the kernel cannot do is "
+          "logged"),
+      &Options::sandbox,
+      {{"off", SandboxMode::kOff},
+       {"basic", SandboxMode::kBasic},
+       {"strict", SandboxMode::kStrict}}));
+}
+
 void AddLogging(std::vector<OptionRow>& rows) {
   rows.push_back(OneOf<LogLevel>(Row(kLogging, "log-level", "", "What is logged, to stderr"),
                                  &Options::log_level,
@@ -269,6 +283,7 @@ std::vector<OptionRow> OptionTable() {
   AddModules(rows);
   AddSessions(rows);
   AddChannels(rows);
+  AddConfinement(rows);
   AddLogging(rows);
   return rows;
 }

@@ -30,6 +30,9 @@ struct NamedRoot {
   friend bool operator==(const NamedRoot&, const NamedRoot&) = default;
 };
 
+// How the daemon confines itself (daemon/sandbox).
+enum class SandboxMode : uint8_t { kOff, kBasic, kStrict };
+
 enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarning, kError, kOff };
 enum class LogFormat : uint8_t { kText, kJson };
 
@@ -84,6 +87,7 @@ struct Options {
 
   absl::Duration drain_timeout = absl::Seconds(10);
   std::vector<NamedRoot> roots;
+  SandboxMode sandbox = SandboxMode::kBasic;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 };

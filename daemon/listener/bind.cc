@@ -39,11 +39,6 @@ absl::Status CannotListen(const ListenAddress& address, std::string_view why,
   return {code, StrCat("cannot listen on ", ToString(address), ": ", why)};
 }
 
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 sockaddr_un UnixAddress(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -199,6 +194,11 @@ uint16_t PortOf(int fd) {
 }
 
 }  // namespace
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
 
 absl::StatusOr<BoundSocket> BoundSocket::Bind(const ListenAddress& address, uint32_t mode) {
   if (address.kind == ListenAddress::Kind::kTcp) {

@@ -39,6 +39,9 @@ class BoundSocket {
   engine::UniqueFd lock_;  // Unix sockets: of the lock file, locked.
 };
 
+// The directory that a unix socket's file is in: "." for a path without one.
+std::string ParentOf(const std::string& path);
+
 // Makes the folder of the default address under /tmp, for this user alone. kFailedPrecondition:
 // somebody else has made it.
 absl::Status MakePrivateFolder(const std::string& folder);

@@ -81,6 +81,7 @@ int Run(int argc, const char* const* argv) {
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   RaiseDescriptorLimit();
 
+  const ServiceManager service_manager;
   const absl::Duration drain_timeout = line->options.drain_timeout;
   const LogFormat format = line->options.log_format;
   absl::StatusOr<std::unique_ptr<Server>> server =
@@ -91,12 +92,12 @@ int Run(int argc, const char* const* argv) {
   for (const std::string& address : (*server)->addresses()) {
     SayListening(address, format);
   }
-  NotifyServiceManager("READY=1");
+  service_manager.Notify("READY=1");
 
   int signal = 0;
   while (::sigwait(&signals, &signal) != 0) {
   }
-  NotifyServiceManager("STOPPING=1");
+  service_manager.Notify("STOPPING=1");
   Log(LogLevel::kInfo, "draining", {{"signal", static_cast<uint64_t>(signal)}});
   (*server)->Drain(absl::Now() + drain_timeout, [&signals] {
     const timespec now{};

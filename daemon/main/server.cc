@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -29,6 +30,7 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/rpc/grpc_server.h"
 #include "daemon/rpc/rpc_context.h"
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/session/session_manager.h"
 #include "daemon/store/module_store.h"
@@ -74,6 +76,27 @@ absl::StatusOr<std::vector<BoundSocket>> BindAll(const Options& options) {
   return sockets;
 }
 
+SandboxPlaces PlacesOf(const Roots& roots, const std::vector<BoundSocket>& sockets) {
+  SandboxPlaces places;
+  for (const auto& [name, directory] : roots) {
+    places.roots.push_back(directory.get());
+  }
+  for (const BoundSocket& socket : sockets) {
+    if (socket.address().kind == ListenAddress::Kind::kUnix) {
+      places.socket_directories.push_back(ParentOf(socket.address().path));
+    }
+  }
+  return places;
+}
+
+// Always, whatever the level: what is not in force is what somebody has to know.
+void LogReport(const SandboxReport& report) {
+  Log(report.lacking.empty() ? LogLevel::kInfo : LogLevel::kWarning, "sandbox",
+      {{"mode", ToString(report.mode)},
+       {"in-force", absl::StrJoin(report.in_force, ", ")},
+       {"lacking", absl::StrJoin(report.lacking, ", ")}});
+}
+
 }  // namespace
 
 // Members in the order of their making; each may use those above it.
@@ -105,10 +128,11 @@ class Server::Impl {
     store.Shutdown();
   }
 
-  absl::Status Start(std::vector<BoundSocket> sockets, std::string_view version) {
-    rpc.emplace(RpcContext{sessions, channels, std::string(version), absl::Now(), [this] {
-                             return listener == nullptr ? 0 : listener->connection_count();
-                           }});
+  absl::Status Start(std::vector<BoundSocket> sockets, std::string_view version, Sandbox sandbox) {
+    const auto connections = [this] {
+      return listener == nullptr ? 0 : listener->connection_count();
+    };
+    rpc.emplace(RpcContext{sessions, channels, std::string(version), absl::Now(), connections, {}});
     WASMD_ASSIGN_OR_RETURN(grpc, GrpcServer::Create(*rpc));
     for (const BoundSocket& socket : sockets) {
       addresses.push_back(ToString(socket.address()));
@@ -118,6 +142,9 @@ class Server::Impl {
         [this](engine::UniqueFd fd) { grpc->AddConnection(std::move(fd)); });
     scheduler.Prestart();
     channels.Start();
+    WASMD_RETURN_IF_ERROR(sandbox.Seal());
+    LogReport(sandbox.report());
+    rpc->sandbox = sandbox.report();
     listener->Start();
     return absl::OkStatus();
   }
@@ -142,9 +169,12 @@ Server::~Server() = default;
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(Options options, std::string_view version) {
   WASMD_ASSIGN_OR_RETURN(Roots roots, OpenRoots(options));
   WASMD_ASSIGN_OR_RETURN(std::vector<BoundSocket> sockets, BindAll(options));
+  // The engine starts the first thread.
+  WASMD_ASSIGN_OR_RETURN(Sandbox sandbox,
+                         Sandbox::Enter(options.sandbox, PlacesOf(roots, sockets)));
   WASMD_ASSIGN_OR_RETURN(std::unique_ptr<engine::Engine> engine, engine::Engine::Create({}));
   auto impl = std::make_unique<Impl>(std::move(options), std::move(engine), std::move(roots));
-  WASMD_RETURN_IF_ERROR(impl->Start(std::move(sockets), version));
+  WASMD_RETURN_IF_ERROR(impl->Start(std::move(sockets), version, std::move(sandbox)));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

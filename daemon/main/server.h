@@ -1,7 +1,8 @@
 // Server: the daemon's parts put together, and their life.
 //
-//   Create: engine, directories, sockets bound, threads started     Drain: nothing new, what runs
-//   may end     ~Server
+//   Create: directories, sockets bound, confined, engine, threads started
+//   Drain:  nothing new, what runs may end
+//   ~Server
 //
 // Create fails with one line for the user. Single-thread: main's.
 #ifndef WASMD_DAEMON_MAIN_SERVER_H_
@@ -22,6 +23,7 @@ namespace wasmd::daemon {
 
 class Server {
  public:
+  // From here on the process is confined as options.sandbox says (daemon/sandbox/sandbox.h).
   static absl::StatusOr<std::unique_ptr<Server>> Create(Options options, std::string_view version);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/support/status.h"
 
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/session/session_manager.h"
 
 namespace grpc {
@@ -30,6 +31,7 @@ struct RpcContext {
   std::string version;
   absl::Time started_at;
   std::function<uint32_t()> connection_count;
+  SandboxReport sandbox;  // Complete before the first request.
 };
 
 inline constexpr uint32_t kProtocolVersion = 1;

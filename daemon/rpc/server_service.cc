@@ -15,6 +15,7 @@
 #include "daemon/rpc/services.h"
 #include "daemon/rpc/translate.h"
 #include "daemon/rpc/unary_operation.h"
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/session/session_manager.h"
 #include "daemon/store/module_store.h"
@@ -37,6 +38,10 @@ class ServerService final : public v1::ServerService::CallbackService {
     response->set_pid(::getpid());
     response->set_workers(services.scheduler.workers());
     response->set_max_runs(services.options.max_runs);
+    v1::Sandbox& sandbox = *response->mutable_sandbox();
+    sandbox.set_mode(std::string(ToString(rpc_.sandbox.mode)));
+    sandbox.mutable_in_force()->Assign(rpc_.sandbox.in_force.begin(), rpc_.sandbox.in_force.end());
+    sandbox.mutable_lacking()->Assign(rpc_.sandbox.lacking.begin(), rpc_.sandbox.lacking.end());
     return Answer(*context, absl::OkStatus());
   }
 

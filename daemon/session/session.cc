@@ -25,6 +25,7 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
+#include "daemon/sandbox/landlock.h"
 #include "daemon/scheduler/scheduler.h"
 #include "daemon/store/module_store.h"
 #include "engine/base/status_macros.h"
@@ -326,6 +327,13 @@ absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
     out.read_only = preopen.read_only;
     if (const auto* handle = std::get_if<uint64_t>(&preopen.source)) {
       WASMD_ASSIGN_OR_RETURN(out.directory, TakeDescriptor(*handle));
+      if (services_.options.sandbox == SandboxMode::kStrict &&
+          LandlockForbids(out.directory.get())) {
+        return absl::PermissionDeniedError(
+            StrCat("the directory for ", out.guest_path,
+                   " lies beneath no --root of the daemon, which runs with --sandbox strict; with "
+                   "--sandbox basic it could be used"));
+      }
     } else {
       const std::string& name = std::get<std::string>(preopen.source);
       const auto root = services_.roots.find(name);

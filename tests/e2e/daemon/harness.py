@@ -5,6 +5,9 @@ The binaries are those of WASMD_BIN_DIR (default: build/release/bin), the guest 
 WASMD_GUESTS_DIR (default: built by tests/guests/build.sh into a temporary folder). Modules that have
 no need of C are written as text and made by Debian's wat2wasm.
 
+WASMD_TEST_SANDBOX names the --sandbox of every daemon that says nothing of it itself (default: the daemon's own).
+With strict, the folder for temporary files is a --root, so that tests' directories are beneath one.
+
 Time limits here are watchdogs, far from what things take: a slow machine fails no test. Where the
 time matters it is measured and printed.
 """
@@ -99,6 +102,13 @@ def status_bytes(pid: int, key: str) -> int:
     raise RuntimeError(f"no {key} of {pid}")
 
 
+def sandbox_options() -> list[str]:
+    mode = os.environ.get("WASMD_TEST_SANDBOX")
+    if not mode:
+        return []
+    return ["--sandbox", mode, *(["--root", f"tmp={tempfile.gettempdir()}"] if mode == "strict" else [])]
+
+
 def as_nobody() -> dict[str, Any]:
     """Arguments of Popen that make the process nobody's, where root runs the tests: root may do
     everything, so that nothing could be forbidden to it. Others run it as themselves."""
@@ -120,7 +130,10 @@ class Daemon:
         self._log = tempfile.TemporaryFile(prefix="wasmd-e2e-log-")
         self.process = subprocess.Popen(
             # Where the test is killed (ctest's TIMEOUT), the daemon goes with it.
-            ["setpriv", "--pdeathsig", "KILL", bin_dir() / "wasmd", "--listen", self.address, *options],
+            [
+                "setpriv", "--pdeathsig", "KILL",
+                bin_dir() / "wasmd", "--listen", self.address, *sandbox_options(), *options,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

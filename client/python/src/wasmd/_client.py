@@ -83,6 +83,15 @@ class Cancellation:
 
 
 @dataclass(frozen=True)
+class SandboxInfo:
+    """How the daemon has confined itself; `lacking` is what its kernel cannot."""
+
+    mode: str  # "off", "basic", "strict"; empty: a daemon that does not say.
+    in_force: tuple[str, ...]
+    lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ServerInfo:
     version: str
     protocol_version: int
@@ -90,6 +99,7 @@ class ServerInfo:
     pid: int
     workers: int
     max_runs: int
+    sandbox: SandboxInfo
 
 
 @dataclass(frozen=True)
@@ -257,6 +267,9 @@ class Client:
             response.pid,
             response.workers,
             response.max_runs,
+            SandboxInfo(
+                response.sandbox.mode, tuple(response.sandbox.in_force), tuple(response.sandbox.lacking)
+            ),
         )
 
     def stats(self) -> ServerStats:
