@@ -11,9 +11,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "daemon/config/text.h"
 
@@ -35,15 +38,27 @@ constexpr uint64_t Bit(unsigned capability) {
   return uint64_t{1} << capability;
 }
 
-void KeepWatchdogPriority() {
+// Whether threads may have the watchdogs' priority without any capability.
+bool AllowWatchdogPriority() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_RTPRIO, &limit) == 0 && limit.rlim_cur < kWatchdogPriority) {
-    limit.rlim_cur = kWatchdogPriority;
-    limit.rlim_max = std::max(limit.rlim_max, kWatchdogPriority);
-    // Without CAP_SYS_RESOURCE it may fail: then the watchdogs have no priority.
-    static_cast<void>(::setrlimit(RLIMIT_RTPRIO, &limit));
+  if (::getrlimit(RLIMIT_RTPRIO, &limit) != 0) {
+    return false;
   }
+  if (limit.rlim_cur >= kWatchdogPriority) {
+    return true;
+  }
+  limit.rlim_cur = kWatchdogPriority;
+  limit.rlim_max = std::max(limit.rlim_max, kWatchdogPriority);
+  return ::setrlimit(RLIMIT_RTPRIO, &limit) == 0;
 }
+
+struct NamedCapability {
+  unsigned number;
+  const char* name;
+};
+constexpr std::array kMayStay = {NamedCapability{CAP_DAC_OVERRIDE, "dac_override"},
+                                 NamedCapability{CAP_FOWNER, "fowner"},
+                                 NamedCapability{CAP_SYS_NICE, "sys_nice"}};
 
 }  // namespace
 
@@ -51,18 +66,18 @@ absl::Status SetNoNewPrivileges() {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? absl::OkStatus() : Refused("no_new_privs");
 }
 
-absl::Status DropCapabilities(KeptCapabilities kept) {
+absl::StatusOr<std::vector<std::string>> DropCapabilities(KeptCapabilities kept) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> sets{};
   if (::syscall(SYS_capget, &header, sets.data()) != 0) {
     return Refused("capget");
   }
   const uint64_t permitted = uint64_t{sets[1].permitted} << 32 | sets[0].permitted;
-  const uint64_t keep =
-      kept == KeptCapabilities::kFiles ? Bit(CAP_DAC_OVERRIDE) | Bit(CAP_FOWNER) : 0;
-  if ((permitted & Bit(CAP_SYS_NICE)) != 0) {
-    KeepWatchdogPriority();
+  uint64_t keep = kept == KeptCapabilities::kFiles ? Bit(CAP_DAC_OVERRIDE) | Bit(CAP_FOWNER) : 0;
+  if ((permitted & Bit(CAP_SYS_NICE)) != 0 && !AllowWatchdogPriority()) {
+    keep |= Bit(CAP_SYS_NICE);
   }
+  keep &= permitted;
   // What the bounding set holds could come back by executing a program. Only who has CAP_SETPCAP
   // can drop it; to others no_new_privs says the same.
   if ((permitted & Bit(CAP_SETPCAP)) != 0) {
@@ -77,13 +92,19 @@ absl::Status DropCapabilities(KeptCapabilities kept) {
     return Refused("ambient capabilities cannot be dropped");
   }
   for (size_t half = 0; half < sets.size(); ++half) {
-    const auto bits = static_cast<uint32_t>((permitted & keep) >> (32 * half));
+    const auto bits = static_cast<uint32_t>(keep >> (32 * half));
     sets[half] = {.effective = bits, .permitted = bits, .inheritable = 0};
   }
   if (::syscall(SYS_capset, &header, sets.data()) != 0) {
     return Refused("capabilities cannot be dropped");
   }
-  return absl::OkStatus();
+  std::vector<std::string> left;
+  for (const NamedCapability& capability : kMayStay) {
+    if ((keep & Bit(capability.number)) != 0) {
+      left.emplace_back(capability.name);
+    }
+  }
+  return left;
 }
 
 absl::Status DenyWritableCode() {

@@ -2,7 +2,11 @@
 #ifndef WASMD_DAEMON_SANDBOX_PRIVILEGES_H_
 #define WASMD_DAEMON_SANDBOX_PRIVILEGES_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace wasmd::daemon {
 
@@ -18,8 +22,9 @@ enum class KeptCapabilities : bool {
 };
 // Drops all others from every set, the bounding set included. Of the calling thread and those that
 // it starts. A process with CAP_SYS_NICE sets RLIMIT_RTPRIO to 1 first, so that its watchdogs keep
-// their priority (engine/base).
-absl::Status DropCapabilities(KeptCapabilities kept);
+// their priority; where it may not (no CAP_SYS_RESOURCE), it keeps CAP_SYS_NICE. Returns the names
+// of what is left: "dac_override".
+absl::StatusOr<std::vector<std::string>> DropCapabilities(KeptCapabilities kept);
 
 // Memory is never both writable and executable, nor one after the other: PR_SET_MDWE, of the whole
 // process. kUnavailable: the kernel has none (before 6.3).

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include <openssl/crypto.h>
 
@@ -93,9 +94,12 @@ absl::StatusOr<Sandbox> Sandbox::Enter(SandboxMode mode, const SandboxPlaces& pl
   ReadWhatLibrariesRead();
   WASMD_RETURN_IF_ERROR(sandbox.Note(SetNoNewPrivileges(), "no new privileges"));
   const bool strict = mode == SandboxMode::kStrict;
+  const absl::StatusOr<std::vector<std::string>> left =
+      DropCapabilities(strict ? KeptCapabilities::kNone : KeptCapabilities::kFiles);
   WASMD_RETURN_IF_ERROR(
-      sandbox.Note(DropCapabilities(strict ? KeptCapabilities::kNone : KeptCapabilities::kFiles),
-                   strict ? "no capabilities" : "no capabilities but for files"));
+      sandbox.Note(left.status(), left.ok() && !left->empty()
+                                      ? StrCat("no capabilities but ", absl::StrJoin(*left, " "))
+                                      : "no capabilities"));
   WASMD_RETURN_IF_ERROR(sandbox.Restrict(places));
   return sandbox;
 }
