@@ -119,6 +119,7 @@ absl::StatusOr<SealedContents> SealedContents::Create(uint64_t size_bytes,
   if (mapped == MAP_FAILED) {
     return SystemError(absl::StatusCode::kResourceExhausted, "cannot map a memfd", size_bytes);
   }
+  madvise(mapped, size_bytes, MADV_DONTDUMP);
   contents.mapped_ = static_cast<const std::byte*>(mapped);
   return contents;
 }
@@ -169,6 +170,9 @@ absl::StatusOr<CodeMapping> CodeMapping::Create(uint64_t size_bytes) {
     close(fd);
     return status;
   }
+  // Guests' constants, and gigabytes of holes.
+  madvise(writable, size_bytes, MADV_DONTDUMP);
+  madvise(executable, size_bytes, MADV_DONTDUMP);
   return CodeMapping(static_cast<std::byte*>(writable), static_cast<const std::byte*>(executable),
                      size_bytes, fd);
 }

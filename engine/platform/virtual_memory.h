@@ -20,7 +20,8 @@ inline uint64_t RoundUpToOsPage(uint64_t size_bytes) {
 }
 
 // Bytes in a file without a name that nobody can change any more, for Reservation::MapContents.
-// Holes read as zeros and take no memory. Owns a descriptor and a mapping; immutable, thread-safe.
+// Holes read as zeros and take no memory. Left out of core dumps. Owns a descriptor and a mapping;
+// immutable, thread-safe.
 class SealedContents {
  public:
   struct Piece {
@@ -89,8 +90,8 @@ class Reservation {
 
 // Memory for machine code: the same pages twice, once writable, once executable, so that no page
 // ever is both (W^X) and nothing has to change protection: that works under PR_SET_MDWE too, where
-// mprotect to executable fails. Sparse: what is not touched takes no memory. Never unmapped.
-// Thread-safe.
+// mprotect to executable fails. Sparse: what is not touched takes no memory. Left out of core dumps.
+// Never unmapped. Thread-safe.
 class CodeMapping {
  public:
   // kResourceExhausted, kUnavailable: the system refuses.

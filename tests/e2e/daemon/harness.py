@@ -121,7 +121,9 @@ class Daemon:
     """A wasmd on a unix socket. Unless a socket is given it lies in a folder of its own, which goes
     with it."""
 
-    def __init__(self, options: Sequence[str] = (), socket_path: pathlib.Path | None = None) -> None:
+    def __init__(
+        self, options: Sequence[str] = (), socket_path: pathlib.Path | None = None, **popen: Any
+    ) -> None:
         self._folder: pathlib.Path | None = None
         if socket_path is None:
             self._folder = pathlib.Path(tempfile.mkdtemp(prefix="wasmd-e2e-"))
@@ -138,6 +140,7 @@ class Daemon:
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
+            **popen,
         )
         self._wait_until_it_serves()
 
@@ -349,8 +352,10 @@ class E2eTest(unittest.TestCase):
         self.addCleanup(client.dispose)
         return client
 
-    def start_daemon(self, *options: str, socket_path: pathlib.Path | None = None) -> Daemon:
-        daemon = Daemon(options, socket_path)
+    def start_daemon(
+        self, *options: str, socket_path: pathlib.Path | None = None, **popen: Any
+    ) -> Daemon:
+        daemon = Daemon(options, socket_path, **popen)
         self.addCleanup(daemon.kill)
         return daemon
 
