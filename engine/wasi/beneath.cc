@@ -1,14 +1,17 @@
 #include "engine/wasi/beneath.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/base/unique_fd.h"
 
@@ -28,18 +31,32 @@ int OpenBeneath(int directory, const char* path, int flags, uint32_t mode, Uniqu
     how.flags |= uint64_t{O_NOCTTY};
   }
   how.mode = (flags & O_CREAT) != 0 ? mode : 0;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  // The first try stays in the directory's mount, so that what need not be looked at costs nothing:
+  // who is not in procfs gets there by crossing into it.
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  bool crossing = false;
   for (int i = 0; i < kMaxTries; ++i) {
-    const long fd = ::syscall(SYS_openat2, directory, path, &how, sizeof(how));
-    if (fd >= 0) {
-      opened.reset(static_cast<int>(fd));
+    UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, directory, path, &how, sizeof(how))));
+    if (fd) {
+      if (crossing && IsProcfs(fd.get())) {
+        return EACCES;
+      }
+      opened = std::move(fd);
       return 0;
     }
-    if (errno != EAGAIN) {
+    if (errno == EXDEV && !crossing) {
+      crossing = true;
+      how.resolve &= ~uint64_t{RESOLVE_NO_XDEV};
+    } else if (errno != EAGAIN) {
       return errno == EXDEV ? EPERM : errno;
     }
   }
   return EAGAIN;
+}
+
+bool IsProcfs(int fd) {
+  struct statfs status{};
+  return ::fstatfs(fd, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
 }
 
 int OpenParent(int directory, const std::string& path, TrailingSlash slash, ParentAndName& parent) {

@@ -6,6 +6,9 @@
 // on a file (unlink, rename, …) opens the name's directory this way and passes the kernel the last
 // component alone, which no *at call follows.
 //
+// Nothing of procfs is ever opened, wherever it is mounted: /proc/self/mem is the memory of this
+// process, and a program that writes there has left its sandbox.
+//
 // Host errors are returned as positive errno values, 0 being success. Thread-safe: no state.
 #ifndef WASMD_ENGINE_WASI_BENEATH_H_
 #define WASMD_ENGINE_WASI_BENEATH_H_
@@ -20,8 +23,11 @@ namespace wasmd::engine {
 // Opens `path` relative to `directory`, with open(2)'s `flags` (O_CLOEXEC and O_NOCTTY are added)
 // and `mode` (used with O_CREAT). EPERM: the path leads out. EINTR: a signal came, and nothing has
 // been opened; the caller decides whether to go on. EAGAIN: renames elsewhere got in the way too
-// often.
+// often. EACCES: also what is procfs's, where `directory` is not.
 int OpenBeneath(int directory, const char* path, int flags, uint32_t mode, UniqueFd& opened);
+
+// Whether `fd` is procfs's: no directory that a program is given.
+bool IsProcfs(int fd);
 
 // A path's directory and last component. Made by OpenParent.
 struct ParentAndName {

@@ -131,6 +131,10 @@ absl::Status WasiContext::OpenPreopen(WasiPreopen preopen) {
     return absl::InvalidArgumentError(
         absl::StrCat("preopen ", preopen.guest_path, ": ", std::strerror(error)));
   }
+  if (IsProcfs(probe.get())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("preopen ", preopen.guest_path, ": no program is given what is in /proc"));
+  }
   Descriptor directory;
   directory.kind = DescriptorKind::kDirectory;
   directory.filetype = abi::Filetype::kDirectory;

@@ -92,8 +92,8 @@ struct WasiFunction {
 
 class Wasi {
  public:
-  // kInvalidArgument: a NUL in an argument, variable or path, a preopen that is no directory,
-  // limits exceeded.
+  // kInvalidArgument: a NUL in an argument, variable or path, a preopen that is no directory or is
+  // procfs's, limits exceeded.
   static absl::StatusOr<std::unique_ptr<Wasi>> Create(WasiOptions options);
   ~Wasi();
   Wasi(const Wasi&) = delete;

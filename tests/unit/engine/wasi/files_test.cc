@@ -69,6 +69,11 @@ TEST_F(FilesTest, OptionsAreChecked) {
   file.preopens.push_back(
       {"/", UniqueFd(::open((root() / "file").c_str(), O_RDONLY | O_CLOEXEC)), false});
   EXPECT_EQ(error_of(std::move(file)).code(), absl::StatusCode::kInvalidArgument) << "no directory";
+  for (const char* path : {"/proc", "/proc/self", "/proc/sys/kernel"}) {
+    WasiOptions proc;
+    proc.preopens.push_back({"/", OpenDirectory(path), false});
+    EXPECT_EQ(error_of(std::move(proc)).code(), absl::StatusCode::kInvalidArgument) << path;
+  }
   WasiOptions empty;
   empty.preopens.push_back({"/", UniqueFd(), false});
   EXPECT_EQ(error_of(std::move(empty)).code(), absl::StatusCode::kInvalidArgument);

@@ -1,13 +1,16 @@
 // The path_* functions: what they do, and that nothing a guest writes into a path or finds on the
 // way leads out of its directory.
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
 #include "engine/wasi/abi.h"
+#include "engine/wasi/beneath.h"
 #include "tests/unit/engine/wasi/fixture.h"
 
 namespace wasmd::engine {
@@ -367,6 +370,28 @@ TEST_F(PathsTest, TimesBefore1970AreZero) {
   abi::Filestat filestat;
   EXPECT_EQ(Stat("file", filestat), Errno::kSuccess);
   EXPECT_EQ(filestat.mtim, 0u);
+}
+
+// /proc/self/mem is this process's memory: with it a program could write whatever and wherever it
+// likes. Other mounts are crossed as usual.
+TEST_F(PathsTest, ProcfsIsClosed) {
+  const UniqueFd slash = OpenDirectory("/");
+  const auto open = [&slash](const char* path, int flags) {
+    UniqueFd opened;
+    const int error = OpenBeneath(slash.get(), path, flags, 0, opened);
+    EXPECT_EQ(error == 0, static_cast<bool>(opened));
+    return error;
+  };
+  EXPECT_EQ(open("proc/self/mem", O_RDWR), EACCES);
+  EXPECT_EQ(open("proc/thread-self/mem", O_RDONLY), EACCES);
+  EXPECT_EQ(open("proc/self/status", O_RDONLY), EACCES);
+  EXPECT_EQ(open("dev/../proc/self/maps", O_RDONLY), EACCES);
+  EXPECT_EQ(open("proc", O_PATH | O_DIRECTORY), EACCES);
+  EXPECT_EQ(open("proc/self", O_PATH), EACCES);
+  ParentAndName parent;
+  EXPECT_EQ(OpenParent(slash.get(), "proc/self/exe", TrailingSlash::kIsDot, parent), EACCES);
+  EXPECT_EQ(open("dev/null", O_RDWR), 0);
+  EXPECT_EQ(open("etc", O_RDONLY | O_DIRECTORY), 0);
 }
 
 TEST_F(PathsTest, OpenFilesAreBounded) {
