@@ -90,8 +90,8 @@ class Reservation {
 
 // Memory for machine code: the same pages twice, once writable, once executable, so that no page
 // ever is both (W^X) and nothing has to change protection: that works under PR_SET_MDWE too, where
-// mprotect to executable fails. Sparse: what is not touched takes no memory. Left out of core dumps.
-// Never unmapped. Thread-safe.
+// mprotect to executable fails. Sparse: what is not touched takes no memory. Left out of core
+// dumps. Never unmapped. Thread-safe.
 class CodeMapping {
  public:
   // kResourceExhausted, kUnavailable: the system refuses.
