@@ -282,6 +282,7 @@ bool RingCaller::Sleep(uint64_t start_ns, const CallLimit& limit) {
       for (uint64_t number = all ? end_.next_completion() : limit.number; number != end; ++number) {
         end_.Cancel(number);
       }
+      ring::RingDoorbell(doorbell_);
       // What is ahead of it in the ring has no part in this.
       if (all || limit.number == end_.next_completion()) {
         give_up_ns = std::min(give_up_ns, ring::MonotonicNs() + tuning_.grace_ns);
@@ -542,6 +543,7 @@ void RingCaller::Cancel(const RingTicket& ticket) const {
   if (ticket.refused == Reason::kDaemon && ticket.number >= end_.next_completion() &&
       ticket.number < end_.next_number()) {
     end_.Cancel(ticket.number);
+    ring::RingDoorbell(doorbell_);
   }
 }
 

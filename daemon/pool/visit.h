@@ -22,6 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 
+#include "daemon/pool/alarm.h"
 #include "daemon/pool/asymmetric_fence.h"
 #include "engine/base/mutex.h"
 
@@ -31,7 +32,9 @@ class RingSource;
 
 class alignas(128) Visit {
  public:
-  explicit Visit(const AsymmetricFence& fence) : fence_(fence) {}
+  // `alarm` rings at the deadlines of its calls; null: nobody waits for them.
+  explicit Visit(const AsymmetricFence& fence, Alarm* alarm = nullptr)
+      : fence_(fence), alarm_(alarm) {}
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
 
@@ -54,6 +57,9 @@ class alignas(128) Visit {
     call_.store(number + 1, std::memory_order_release);  // Pairs with Peek.
     // What is read from here on is not read before: that the source has been closed, say.
     fence_.Light();
+    if (deadline_ns != 0 && alarm_ != nullptr) [[unlikely]] {
+      alarm_->Expect(deadline_ns);
+    }
   }
   // As End.
   bool EndCall() {
@@ -70,6 +76,9 @@ class alignas(128) Visit {
     uint64_t call = 0;  // 0: between calls. Otherwise the message's number, plus 1.
     uint64_t deadline_ns = 0;
     bool in_visit() const { return (sequence & 1) != 0; }
+    bool IsOverdue(uint64_t now_ns) const {
+      return call != 0 && deadline_ns != 0 && now_ns >= deadline_ns;
+    }
     friend bool operator==(const Seen&, const Seen&) = default;
   };
   Seen Peek() const {
@@ -95,6 +104,7 @@ class alignas(128) Visit {
   }
 
   const AsymmetricFence& fence_;
+  Alarm* const alarm_;
   uint64_t own_sequence_ = 0;
   std::atomic<RingSource*> source_{nullptr};
   std::atomic<uint64_t> sequence_{0};

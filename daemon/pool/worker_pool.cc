@@ -5,11 +5,11 @@
 // claim holds it there (visit.h), and finds out right behind the visit.
 #include "daemon/pool/worker_pool.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,10 +29,12 @@
 
 #include "daemon/config/text.h"
 #include "daemon/observe/log.h"
+#include "daemon/pool/alarm.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/pthread_start.h"
 #include "daemon/pool/ring_source.h"
 #include "daemon/pool/visit.h"
+#include "daemon/pool/watchdog.h"
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
@@ -71,8 +73,9 @@ constexpr size_t kEventsPerWait = 64;
 // Rings of a doorbell, one after the other, with no message there: an honest client that meets a
 // waking worker rings once in vain for each message.
 constexpr uint32_t kMaxVainRings = 1000;
-// Ticks without anything awake before the watchdog's timer stops.
-constexpr uint32_t kQuietTicks = 16;
+// Rings of a stuck call's bell that the watchdog answers between two ticks: a client that goes on
+// ringing has its cancel seen by the next tick.
+constexpr uint32_t kBellsPerTick = 8;
 // Polls before a clock is read for the first time, about 0.2 us in all.
 constexpr uint32_t kQuickPolls = 128;
 constexpr uint32_t kPollsPerClock = 32;
@@ -105,7 +108,8 @@ void Pin(uint32_t cpu) {
 }  // namespace
 
 struct WorkerPool::Worker {
-  Worker(WorkerPool& owner, const AsymmetricFence& fence) : pool(owner), visit(fence) {}
+  Worker(WorkerPool& owner, const AsymmetricFence& fence, Alarm& alarm)
+      : pool(owner), visit(fence, &alarm) {}
 
   WorkerPool& pool;
   pthread_t thread{};
@@ -118,16 +122,19 @@ struct WorkerPool::Worker {
   uint64_t spin_ns = 0;
   bool shares_cpu = false;
   // The watchdog's own.
-  uint64_t last_sequence = 0;
+  uint64_t last_sequence = 0;  // At the last tick.
   Visit::Seen looked_at;
+  Visit::Seen ended;   // What it has interrupted.
+  UniqueFd bell;       // Of the channel in whose visit it is stuck; a descriptor of our own, since
+                       // the client's keeps the description in the set of those listened to.
+  uint32_t bells = 0;  // Since the last tick.
 };
 
 WorkerPool::WorkerPool(WorkerPoolOptions options)
     : options_(std::move(options)),
       cpus_(UsableCpus()),
-      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
+      watchdog_(*this, static_cast<uint64_t>(absl::ToInt64Nanoseconds(options_.tick))) {
   WASMD_CHECK(options_.workers >= 1 && options_.max_workers >= options_.workers);
-  WASMD_CHECK(static_cast<bool>(timer_), "no timer for the workers' watchdog");
   for (uint32_t i = 0; i < options_.workers; ++i) {
     lanes_.push_back(std::make_unique<Lane>(i));
   }
@@ -145,9 +152,10 @@ bool WorkerPool::StartWorker(Lane* lane) {
   if (workers_.size() >= options_.max_workers) {
     return false;
   }
-  const auto worker = std::make_shared<Worker>(*this, fence_);
+  const auto worker = std::make_shared<Worker>(*this, fence_, watchdog_.alarm());
   worker->lane = lane;
   workers_.push_back(worker);
+  threads_version_.fetch_add(1, std::memory_order_release);
   if (StartPthread(options_.stack_bytes, &WorkerPool::WorkerMain, worker.get(), worker->thread)) {
     return true;
   }
@@ -159,7 +167,7 @@ bool WorkerPool::StartAll() {
   if (started_ || shutdown_) {
     return started_ && !shutdown_;
   }
-  if (!StartPthread(size_t{256} << 10, &WorkerPool::WatchdogMain, this, watchdog_)) {
+  if (!watchdog_.Start()) {
     return false;
   }
   started_ = true;
@@ -170,7 +178,8 @@ bool WorkerPool::StartAll() {
   // Fewer do where the system gives no more threads; one is what a daemon needs.
   WASMD_CHECK(with_worker > 0, "the system gives no thread for a worker");
   lanes_.resize(with_worker);
-  ArmWatchdog();
+  threads_version_.fetch_add(1, std::memory_order_release);
+  watchdog_.StartTicking();
   return true;
 }
 
@@ -190,7 +199,6 @@ void WorkerPool::JoinEnded() {
 void WorkerPool::Shutdown() {
   std::vector<std::shared_ptr<RingSource>> sources;  // Released without the lock.
   std::deque<std::function<void()>> leftover;
-  pthread_t watchdog{};
   {
     const MutexLock lock(mutex_);
     shutdown_ = true;
@@ -210,17 +218,14 @@ void WorkerPool::Shutdown() {
     }
     JoinEnded();
     leftover.swap(tasks_);
-    if (!std::exchange(started_, false)) {
-      return;
-    }
-    watchdog = watchdog_;
+    started_ = false;
   }
   // Posted by the last that ran, when the other workers had ended.
   for (const std::function<void()>& task : leftover) {
     task();
   }
-  ArmWatchdog();
-  static_cast<void>(::pthread_join(watchdog, nullptr));
+  watchdog_.Stop();
+  watched_.clear();
 }
 
 // ---- Tasks
@@ -409,6 +414,7 @@ void WorkerPool::Run(Worker& worker) {
   const auto self = std::ranges::find(workers_, &worker, &std::shared_ptr<Worker>::get);
   ended_.push_back(std::move(*self));
   workers_.erase(self);
+  threads_version_.fetch_add(1, std::memory_order_release);
   thread_ended_.NotifyAll();
 }
 
@@ -579,9 +585,10 @@ void WorkerPool::Sleep(Worker& worker) {
     worker.spin_ns =
         slept < max_spin ? max_spin : std::max(worker.spin_ns / 2, std::min(kMinSpinNs, max_spin));
   }
-  lane.asleep.exchange(false, std::memory_order_seq_cst);  // Pairs with the fence in Watch.
-  if (!watching_.load(std::memory_order_relaxed)) {
-    ArmWatchdog();
+  // Pairs with the fence in Watchdog::StopTickingIfQuiet.
+  lane.asleep.exchange(false, std::memory_order_seq_cst);
+  if (!watchdog_.is_ticking()) {
+    watchdog_.StartTicking();
   }
   for (int i = 0; i < count; ++i) {
     const void* const rung = events[static_cast<size_t>(i)].data.ptr;
@@ -603,106 +610,116 @@ void WorkerPool::Sleep(Worker& worker) {
   worker.shares_cpu = SharesCpu(worker);
 }
 
-// ---- The watchdog
+// ---- The watchdog's thread
 
-void* WorkerPool::WatchdogMain(void* pool) {
-  static_cast<WorkerPool*>(pool)->Watch();
-  return nullptr;
-}
-
-void WorkerPool::ArmWatchdog() {
-  watching_.store(true, std::memory_order_relaxed);
-  itimerspec times{};
-  times.it_value = absl::ToTimespec(options_.tick);
-  times.it_interval = times.it_value;
-  static_cast<void>(::timerfd_settime(timer_.get(), 0, &times, nullptr));
-}
-
-void WorkerPool::Watch() {
-  static_cast<void>(::pthread_setname_np(::pthread_self(), "wasmd-watchdog"));
-  // Where it may: a busy machine must not keep it from what is overdue. Each tick takes
-  // microseconds. Workers that it starts do not inherit it: a guest's loop would have its CPU for
-  // itself.
-  sched_param priority{};
-  priority.sched_priority = 1;
-  static_cast<void>(::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
-  uint32_t quiet = 0;
-  while (true) {
-    uint64_t ticks = 0;
-    static_cast<void>(!::read(timer_.get(), &ticks, sizeof(ticks)));
-    if (stopping_.load(std::memory_order_relaxed)) {
-      const MutexLock lock(mutex_);
-      if (workers_.empty()) {
-        return;
-      }
-    }
-    quiet = Tick() ? 0 : quiet + 1;
-    if (quiet < kQuietTicks) {
-      continue;
-    }
-    quiet = 0;
-    // The timer first: a worker that starts it because nobody watches is not undone.
-    const itimerspec off{};
-    static_cast<void>(::timerfd_settime(timer_.get(), 0, &off, nullptr));
-    watching_.store(false, std::memory_order_relaxed);
-    // Pairs with the exchange in Sleep: a worker that wakes up now sees that nobody watches, or is
-    // seen.
-    ring::StoreLoadFence();
-    if (AnyAwake()) {
-      ArmWatchdog();
-    }
-  }
-}
-
-bool WorkerPool::AnyAwake() const {
-  for (const std::shared_ptr<Worker>& worker : AllWorkers()) {
-    if (worker->visit.Peek().in_visit()) {
-      return true;
-    }
+void WorkerPool::RefreshWatched() {
+  if (threads_version_.load(std::memory_order_acquire) == watched_version_) [[likely]] {
+    return;
   }
   const MutexLock lock(mutex_);
-  return std::ranges::any_of(lanes_, [](const std::unique_ptr<Lane>& lane) {
-    return !lane->asleep.load(std::memory_order_relaxed);
-  });
-}
-
-bool WorkerPool::Tick() {
-  const uint64_t now_ns = ring::MonotonicNs();
-  for (const std::shared_ptr<Worker>& worker : AllWorkers()) {
-    Inspect(*worker, now_ns);
+  watched_version_ = threads_version_.load(std::memory_order_relaxed);
+  for (const std::shared_ptr<Worker>& worker : watched_) {
+    if (std::ranges::find(workers_, worker) == workers_.end()) {
+      ForgetBell(*worker);
+    }
   }
-  return AnyAwake();
+  watched_ = workers_;
+  watched_lanes_.clear();
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    watched_lanes_.push_back(lane.get());
+  }
 }
 
-void WorkerPool::Inspect(Worker& worker, uint64_t now_ns) {
-  const auto overdue = [now_ns](const Visit::Seen& seen) {
-    return seen.call != 0 && seen.deadline_ns != 0 && now_ns >= seen.deadline_ns;
-  };
+bool WorkerPool::AnyAwake() {
+  RefreshWatched();
+  return std::ranges::any_of(watched_,
+                             [](const std::shared_ptr<Worker>& worker) {
+                               return worker->visit.Peek().in_visit();
+                             }) ||
+         std::ranges::any_of(watched_lanes_, [](const Lane* lane) {
+           return !lane->asleep.load(std::memory_order_relaxed);
+         });
+}
+
+uint64_t WorkerPool::LookAround(const Watchdog::Look& look) {
+  RefreshWatched();
+  uint64_t earliest = Alarm::kNever;
+  for (const std::shared_ptr<Worker>& worker : watched_) {
+    earliest = std::min(earliest, Inspect(*worker, look));
+  }
+  return earliest;
+}
+
+uint64_t WorkerPool::Inspect(Worker& worker, const Watchdog::Look& look) {
   const Visit::Seen seen = worker.visit.Peek();
-  const bool stuck = seen.in_visit() && seen.sequence == worker.last_sequence;
-  worker.last_sequence = seen.sequence;
-  if (!seen.in_visit() || (!stuck && !overdue(seen))) {
+  const bool is_new = seen.sequence != worker.last_sequence;
+  if (look.is_tick) {
+    worker.last_sequence = seen.sequence;
+    worker.bells = 0;
+  }
+  if (is_new && worker.bell) {
+    ForgetBell(worker);
+  }
+  if (!seen.in_visit()) {
+    return Alarm::kNever;
+  }
+  const bool is_stuck = look.is_tick && !is_new;
+  const bool is_overdue = seen.IsOverdue(look.now_ns) && seen != worker.ended;
+  const bool is_rung = look.is_bell && worker.bell;
+  if (is_rung && ++worker.bells > kBellsPerTick) {
+    ForgetBell(worker);
+  }
+  if (is_stuck || is_overdue || is_rung) {
+    const VisitClaim claim(worker.visit);
+    if (claim.seen().sequence != seen.sequence) {
+      return Alarm::kNever;  // What it began since then has looked at the alarm.
+    }
+    if (RingSource* const source = worker.visit.source(); source != nullptr) {
+      EndIfDue(worker, *source, claim.seen(), look.now_ns);
+      if (is_stuck) {
+        ListenToBell(worker, *source);
+        // An answer of this visit may have met a client that was falling asleep. Once for each
+        // call: what was answered before it can be seen by now.
+        if (worker.looked_at != claim.seen()) {
+          worker.looked_at = claim.seen();
+          source->WakeClient();
+        }
+      }
+    }
+    if (is_stuck) {
+      HandOver(worker);
+    }
+  }
+  return seen.call != 0 && seen.deadline_ns > look.now_ns ? seen.deadline_ns : Alarm::kNever;
+}
+
+void WorkerPool::EndIfDue(Worker& worker, RingSource& source, const Visit::Seen& seen,
+                          uint64_t now_ns) {
+  if (seen.call == 0 || seen == worker.ended) {
     return;
   }
-  const VisitClaim claim(worker.visit);
-  if (claim.seen().sequence != seen.sequence) {
+  const bool is_overdue = seen.IsOverdue(now_ns);
+  if (is_overdue || source.end().IsCancelled(seen.call - 1)) {
+    worker.ended = seen;
+    source.InterruptCall(seen.call - 1, is_overdue ? engine::InterruptReason::kDeadline
+                                                   : engine::InterruptReason::kCancel);
+  }
+}
+
+void WorkerPool::ListenToBell(Worker& worker, const RingSource& source) {
+  if (worker.bell) {
     return;
   }
-  if (RingSource* const source = worker.visit.source(); source != nullptr) {
-    if (overdue(claim.seen())) {
-      source->InterruptCall(claim.seen().call - 1, engine::InterruptReason::kDeadline);
-    } else if (claim.seen().call != 0 && source->end().IsCancelled(claim.seen().call - 1)) {
-      source->InterruptCall(claim.seen().call - 1, engine::InterruptReason::kCancel);
-    }
-    // An answer of this visit may have met a client that was falling asleep. Once for each call:
-    // what was answered before it can be seen by now.
-    if (stuck && worker.looked_at != claim.seen()) {
-      worker.looked_at = claim.seen();
-      source->WakeClient();
-    }
+  worker.bell.reset(::fcntl(source.doorbell_, F_DUPFD_CLOEXEC, 0));
+  if (worker.bell) {
+    watchdog_.Listen(worker.bell.get());
   }
-  if (stuck) {
-    HandOver(worker);
+}
+
+void WorkerPool::ForgetBell(Worker& worker) {
+  if (worker.bell) {
+    watchdog_.Forget(worker.bell.get());
+    worker.bell.reset();
   }
 }
 

@@ -2,8 +2,8 @@
 //
 //   lane 0 ── worker ──► sweep: ring, ring, ring, … one posted task ── nothing? spin, then sleep
 //   lane 1 ── worker ──► …
-//   watchdog ── every millisecond while a worker is awake: overdue and cancelled calls; lanes of
-//               workers that are held by one visit go to another thread
+//   watchdog ── at a call's deadline: ends it; every millisecond while a worker is awake: cancelled
+//               calls; lanes of workers that are held by one visit go to another thread
 //
 // There are as many lanes as `workers`. A channel belongs to a lane, whose worker polls its ring
 // and runs its calls on the spot. A visit takes a bounded number of calls from a ring, so that one
@@ -22,6 +22,10 @@
 // its rings' headers that it sleeps, looks once more, and waits for doorbells. Rings that were not
 // used since stay marked, so that one busy ring among many idle ones costs no more than itself. An
 // idle pool uses no CPU; its watchdog stops too.
+//
+// **Cancel.** A client cancels in shared memory, and may ring its doorbell. The watchdog listens to
+// the bells of channels whose call it has found stuck, and looks at once; the others are seen by
+// its ticks.
 //
 // Thread-safe. Tasks must not throw. Shutdown() comes before the destructor.
 #ifndef WASMD_DAEMON_POOL_WORKER_POOL_H_
@@ -47,8 +51,8 @@
 #include "daemon/pool/ring_source.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/visit.h"
+#include "daemon/pool/watchdog.h"
 #include "engine/base/mutex.h"
-#include "engine/base/unique_fd.h"
 
 namespace wasmd::daemon {
 
@@ -69,7 +73,7 @@ struct WorkerPoolOptions {
 
 class Lane;  // worker_pool.cc
 
-class WorkerPool : public TaskRunner {
+class WorkerPool : public TaskRunner, private Watchdog::Subject {
  public:
   explicit WorkerPool(WorkerPoolOptions options);
   WorkerPool(const WorkerPool&) = delete;
@@ -99,6 +103,8 @@ class WorkerPool : public TaskRunner {
   void Unpark(RingSource& source);
   // Interrupts every call that runs in a ring's visit.
   void InterruptAll(engine::InterruptReason reason);
+  // Knows the deadlines of invocations too. Shutdown stops it.
+  Watchdog& watchdog() { return watchdog_; }
 
   // ---- For statistics
 
@@ -115,7 +121,6 @@ class WorkerPool : public TaskRunner {
   struct Worker;
 
   static void* WorkerMain(void* worker);
-  static void* WatchdogMain(void* pool);
 
   // ---- A worker
   void Run(Worker& worker);
@@ -137,15 +142,18 @@ class WorkerPool : public TaskRunner {
   void ReturnSource(RingSource& source);
   bool WaitForLane(Worker& worker);
 
-  // ---- The watchdog
-  void Watch();
-  // False: nothing is awake.
-  bool Tick();
-  bool AnyAwake() const;
-  void Inspect(Worker& worker, uint64_t now_ns);
+  // ---- The watchdog's thread
+  uint64_t LookAround(const Watchdog::Look& look) override;
+  bool AnyAwake() override;
+  // The deadline of the call that the worker is in and may go on with, or Alarm::kNever.
+  uint64_t Inspect(Worker& worker, const Watchdog::Look& look);
+  // Under a claim that holds the worker's visit of `source`.
+  void EndIfDue(Worker& worker, RingSource& source, const Visit::Seen& seen, uint64_t now_ns);
+  void ListenToBell(Worker& worker, const RingSource& source);
+  void ForgetBell(Worker& worker);
   // Under a claim that holds the worker's visit.
   void HandOver(Worker& worker);
-  void ArmWatchdog();
+  void RefreshWatched();
 
   bool StartWorker(Lane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool StartAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -163,11 +171,12 @@ class WorkerPool : public TaskRunner {
   const WorkerPoolOptions options_;
   const AsymmetricFence fence_;
   const std::vector<uint32_t> cpus_;  // That this process may use.
-  engine::UniqueFd timer_;            // The watchdog's.
-  std::atomic<bool> watching_{false};
+  Watchdog watchdog_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint32_t> tasks_waiting_{0};
   std::atomic<uint64_t> hand_overs_{0};
+  // Of workers_ and lanes_: so that the watchdog, on its usual round, waits for nobody's lock.
+  std::atomic<uint64_t> threads_version_{1};
 
   mutable engine::Mutex mutex_;
   engine::CondVar spare_ready_ ABSL_GUARDED_BY(mutex_);
@@ -180,7 +189,11 @@ class WorkerPool : public TaskRunner {
   std::vector<Worker*> spares_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Worker>> ended_ ABSL_GUARDED_BY(mutex_);  // To be joined.
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
-  pthread_t watchdog_ ABSL_GUARDED_BY(mutex_){};
+
+  // The watchdog's own: copies, as of `watched_version_`.
+  std::vector<std::shared_ptr<Worker>> watched_;
+  std::vector<Lane*> watched_lanes_;
+  uint64_t watched_version_ = 0;
 };
 
 }  // namespace wasmd::daemon

@@ -22,8 +22,8 @@
 #include "daemon/pool/invocation.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/thread_pool.h"
+#include "daemon/pool/watchdog.h"
 #include "daemon/pool/worker_pool.h"
-#include "daemon/scheduler/deadline_timer.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -174,18 +174,20 @@ bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Ti
   }
   if (deadline != absl::InfiniteFuture()) {
     const absl::Duration remaining = std::max(deadline - absl::Now(), absl::ZeroDuration());
-    const DeadlineTimer::Entry entry = timer_.Add(deadline - ReplyMargin(remaining), invocation);
+    // A clock that is set changes nothing for what has begun.
+    const Watchdog::Entry entry =
+        calls_.watchdog().Add(remaining - ReplyMargin(remaining), invocation);
     const absl::MutexLock lock(&mutex_);
-    // Gone already where the deadline has passed: then the timer has no entry either.
+    // Gone already where the deadline has passed: then the watchdog has no entry either.
     if (const auto found = active_.find(invocation.get()); found != active_.end()) {
-      found->second.timer = entry;
+      found->second.deadline = entry;
     }
   }
   return true;
 }
 
 void Scheduler::Unregister(const Invocation& invocation) {
-  DeadlineTimer::Entry timer{};
+  Watchdog::Entry deadline{};
   std::shared_ptr<Invocation> kept;  // Released without the lock.
   {
     const absl::MutexLock lock(&mutex_);
@@ -193,15 +195,15 @@ void Scheduler::Unregister(const Invocation& invocation) {
     if (found == active_.end()) {
       return;
     }
-    timer = found->second.timer;
+    deadline = found->second.deadline;
     kept = std::move(found->second.invocation);
     active_.erase(found);
     if (active_.empty()) {
       ended_.SignalAll();
     }
   }
-  if (timer.second != 0) {
-    timer_.Remove(timer);
+  if (deadline.second != 0) {
+    calls_.watchdog().Remove(deadline);
   }
 }
 
@@ -242,7 +244,6 @@ void Scheduler::Shutdown() {
   InterruptAll(engine::InterruptReason::kShutdown);
   calls_.Shutdown();
   runs_.Shutdown();
-  timer_.Shutdown();
 }
 
 std::vector<ActivityInfo> Scheduler::Activities(std::string_view principal) const {

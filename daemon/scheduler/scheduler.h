@@ -27,8 +27,8 @@
 #include "daemon/pool/invocation.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/thread_pool.h"
+#include "daemon/pool/watchdog.h"
 #include "daemon/pool/worker_pool.h"
-#include "daemon/scheduler/deadline_timer.h"
 
 namespace wasmd::daemon {
 
@@ -81,7 +81,7 @@ class Scheduler {
  private:
   struct Active {
     std::shared_ptr<Invocation> invocation;
-    DeadlineTimer::Entry timer;
+    Watchdog::Entry deadline;
   };
   class Task;
 
@@ -94,7 +94,6 @@ class Scheduler {
 
   const uint32_t workers_;
   const uint32_t max_waiting_per_group_;
-  DeadlineTimer timer_;
   mutable absl::Mutex mutex_;
   absl::CondVar ended_ ABSL_GUARDED_BY(mutex_);
   bool admits_ ABSL_GUARDED_BY(mutex_) = true;

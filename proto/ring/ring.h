@@ -169,7 +169,8 @@ class ClientEnd {
     return true;
   }
 
-  // Asks for the end of a call that is in flight. Seen within a millisecond or two.
+  // Asks for the end of a call that is in flight. Seen within a millisecond or two; at once, if the
+  // doorbell is rung afterwards and the call has run for that long.
   void Cancel(uint64_t number) const {
     view_.submissions()[number & mask_].words[7].store(1, std::memory_order_relaxed);
   }

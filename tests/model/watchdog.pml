@@ -1,30 +1,39 @@
-/* The watchdog's timer: off while all lanes sleep, on again when a worker wakes up. Two workers, one lane each; a call ends by
- * itself or only when a tick of the watchdog has seen it.
- * An error: a worker is in a call that only the watchdog ends, and the timer is off for ever.
+/* The watchdog's ticks: none while all lanes sleep, again when a worker wakes up. Two workers, one lane each; a call ends by
+ * itself or only when a look of the watchdog has seen it. The alarm (daemon/pool/alarm.h) rings if a tick is expected.
+ * An error: a worker is in a call that only the watchdog ends, and the alarm never rings again.
  */
 #define WORKERS 2
 #define ROUNDS 2
-#define QUIET 1 /* ticks without anything awake before the timer stops */
+#define QUIET 1 /* ticks without anything awake before they stop */
 
 #define ASLEEP(w) w    /* of the lane */
 #define VISIT(w) 2 + w /* 1: inside a visit */
-#define WATCHING 4
-#define WORDS 5
+#define TICKING 4
+#define ARMED 5        /* the alarm rings at the next tick */
+#define WORDS 6
 #define WATCHDOG 2
 #define THREADS 3
 #define DEPTH 2
 
 #include "tso.pml"
 
-bool timer;
-bool seen[WORKERS]; /* a tick has seen the call */
+bool seen[WORKERS]; /* a look has seen the call */
 
-/* timerfd_settime takes a lock in the kernel, which is a locked operation. */
-#define SET_TIMER(t, on) atomic { empty(buffer[t]) -> timer = on }
+/* timerfd_settime takes a lock in the kernel, and stands under the alarm's own. */
+#define SET_ALARM(t, on) atomic { empty(buffer[t]) -> mem[ARMED] = on }
 
-inline arm(t) {
-  STORE(t, WATCHING, 1);
-  SET_TIMER(t, true)
+/* StartTicking. Expect: a look without a lock, first. */
+inline start_ticking(t) {
+  STORE(t, TICKING, 1);
+#ifndef NO_FENCE_IN_START
+  FENCE(t);
+#endif
+  READ(t, ARMED, r);
+  if
+  :: r == 0 -> SET_ALARM(t, 1)
+  :: else
+  fi;
+  r = 0
 }
 
 proctype Worker(byte me) {
@@ -40,10 +49,10 @@ proctype Worker(byte me) {
 #else
      EXCHANGE(me, ASLEEP(me), 0, r);
 #endif
-     READ(me, WATCHING, r);
+     READ(me, TICKING, r);
      if
 #ifndef NO_REARM
-     :: r == 0 -> arm(me)
+     :: r == 0 -> start_ticking(me)
 #endif
      :: else
      fi;
@@ -89,46 +98,53 @@ inline look(t, awake) {
 }
 
 proctype Watchdog() {
-  byte quiet, i, r;
+  byte quiet, i, r, ticks;
   bool awake;
 end:
   do
-  :: timer ->
+  :: mem[ARMED] == 1 ->
+     FENCE(WATCHDOG); /* epoll_wait takes locks. */
+     READ(WATCHDOG, TICKING, ticks);
+     /* Open, which ends with a fence. */
+     SET_ALARM(WATCHDOG, ticks);
+     FENCE(WATCHDOG);
+#ifndef NO_LOOK_BEHIND_OPEN
+     READ(WATCHDOG, TICKING, r);
+     if
+     :: ticks == 0 && r == 1 -> SET_ALARM(WATCHDOG, 1)
+     :: else
+     fi;
+#endif
      look(WATCHDOG, awake);
      if
      :: awake -> quiet = 0
-     :: else -> quiet++
+     :: else -> quiet = quiet + ticks
      fi;
      if
      :: quiet == QUIET ->
         quiet = 0;
-#ifdef UNWATCH_BEFORE_TIMER_OFF
-        STORE(WATCHDOG, WATCHING, 0);
-        SET_TIMER(WATCHDOG, false);
-#else
-        SET_TIMER(WATCHDOG, false);
-        STORE(WATCHDOG, WATCHING, 0);
-#endif
+        STORE(WATCHDOG, TICKING, 0);
 #ifndef NO_FENCE_BEFORE_LOOK
         FENCE(WATCHDOG);
 #endif
-#ifndef NO_LOOK_BEHIND_TIMER_OFF
+#ifndef NO_LOOK_BEHIND_STOP
         look(WATCHDOG, awake);
         if
-        :: awake -> arm(WATCHDOG)
+        :: awake -> start_ticking(WATCHDOG)
         :: else
         fi
 #endif
      :: else
      fi;
-     awake = false
+     awake = false;
+     ticks = 0
   od
 }
 
 init {
   atomic {
-    timer = true;
-    mem[WATCHING] = 1;
+    mem[TICKING] = 1;
+    mem[ARMED] = 1;
     run Drain(0);
     run Drain(1);
     run Drain(WATCHDOG);

@@ -381,6 +381,47 @@ TEST_F(WorkerPoolTest, EndsWhatIsOverdueOrCancelled) {
   EXPECT_TRUE(echo.Echoes(3));
 }
 
+// By the alarm: by ticks, which are ten seconds apart, it would take half an hour.
+TEST_F(WorkerPoolTest, ADeadlineIsSeenWhateverTheAlarmIsSetTo) {
+  WorkerPoolOptions options = Sized(2, 2);
+  options.tick = absl::Seconds(10);
+  Start(options);
+  Echo& first = Attach();
+  Echo& second = Attach();  // On the other lane.
+  for (uint64_t i = 0; i < 100; ++i) {
+    const uint64_t now = ring::MonotonicNs();
+    // Later than what is armed, earlier, long ago, and beside calls that end by themselves.
+    second.Submit(1, 0, now + 2'000'000);
+    first.Submit(0, i, now + i * 1'000'000'000);
+    first.Submit(1, i, i % 3 == 0 ? now : now + i * 20'000);
+    EXPECT_EQ(first.Wait().payload[0], i);
+    ASSERT_EQ(first.Wait().code, static_cast<uint16_t>(engine::InterruptReason::kDeadline)) << i;
+    ASSERT_EQ(second.Wait().code, static_cast<uint16_t>(engine::InterruptReason::kDeadline)) << i;
+  }
+}
+
+TEST_F(WorkerPoolTest, ACancelMayRing) {
+  Start(Sized(1, 2));
+  Echo& echo = Attach();
+  for (int i = 0; i < 20; ++i) {
+    echo.source->stuck.store(false);
+    const uint64_t number = echo.Submit(1);
+    ASSERT_TRUE(Eventually([&] { return echo.source->stuck.load(); }));
+    // With a bell or without, once or too often, in a call that is stuck or is not yet.
+    absl::SleepFor(absl::Microseconds(300 * i));
+    for (int rung = 0; rung < i; ++rung) {
+      ring::RingDoorbell(echo.pair.doorbell());
+    }
+    echo.pair.client.Cancel(number);
+    if (i % 2 == 0) {
+      ring::RingDoorbell(echo.pair.doorbell());
+    }
+    ASSERT_EQ(echo.Wait().code, static_cast<uint16_t>(engine::InterruptReason::kCancel)) << i;
+    ASSERT_TRUE(echo.Echoes(3));
+  }
+  EXPECT_EQ(echo.source->violations.load(), 0u);
+}
+
 TEST_F(WorkerPoolTest, DetachingEndsTheCallAndLetsGo) {
   Start(Sized(1, 2));
   for (int i = 0; i < 20; ++i) {
