@@ -297,7 +297,7 @@ Channel::Step Channel::Execute(daemon::Visit& visit, const Submission& message) 
     answer.words = static_cast<uint8_t>(func->result_words());
     func->GetResults(answer.payload.data());
   }
-  Answer(*func, answer);
+  Answer(visit, *func, answer);
   return Step::kAnswered;
 }
 
@@ -372,7 +372,7 @@ Channel::Step Channel::ExecuteArena(daemon::Visit& visit, const Submission& mess
       FillTooSmall(func, answer.detail, place.output_capacity, answer);
     }
   }
-  Answer(func, answer);
+  Answer(visit, func, answer);
   return Step::kAnswered;
 }
 
@@ -474,11 +474,17 @@ absl::Status Channel::CheckBegins(const Submission& message, const BoundFunc& fu
   return absl::OkStatus();
 }
 
-void Channel::Answer(BoundFunc& func, const Completion& answer) {
+void Channel::Answer(daemon::Visit& visit, BoundFunc& func, const Completion& answer) {
   end_.Complete(answer);
   calls_.store(calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  func.Finish(std::exchange(interrupted_by_, engine::InterruptReason::kNone) !=
-              engine::InterruptReason::kNone);
+  const bool was_interrupted = std::exchange(interrupted_by_, engine::InterruptReason::kNone) !=
+                               engine::InterruptReason::kNone;
+  if (was_interrupted) [[unlikely]] {
+    // While this thread still has the priority for it.
+    WakeClient();
+    visit.ReturnPriority();
+  }
+  func.Finish(was_interrupted);
   LeaveTurn(func);
 }
 

@@ -112,7 +112,7 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
   [[gnu::cold]] absl::StatusOr<engine::Outcome<void>> NotServed() const;
   absl::Status CheckBegins(const ring::Submission& message, const BoundFunc& func);
   // Publishes the answer, and then does what could wait.
-  void Answer(BoundFunc& func, const ring::Completion& answer);
+  void Answer(daemon::Visit& visit, BoundFunc& func, const ring::Completion& answer);
   [[gnu::cold]] void FillStop(const BoundFunc& func, engine::Stop stop, ring::Completion& answer);
   [[gnu::cold]] void FillFailure(const absl::Status& status, ring::Completion& answer);
   [[gnu::cold]] void FillTooSmall(const BoundFunc& func, uint64_t needed, uint64_t capacity,

@@ -13,6 +13,7 @@
 
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
+#include "engine/base/thread_priority.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -72,7 +73,8 @@ bool Invocation::Begin() {
   }
   state_ = State::kRunning;
   on_dropped.swap(on_dropped_);
-  if (::pthread_getcpuclockid(::pthread_self(), &cpu_clock_) == 0) {
+  thread_ = ::pthread_self();
+  if (::pthread_getcpuclockid(thread_, &cpu_clock_) == 0) {
     cpu_at_begin_ = CpuSeconds(cpu_clock_);
   }
   return true;
@@ -94,6 +96,13 @@ void Invocation::End() {
   handle_ = {};
 }
 
+void Invocation::ReturnPriority() {
+  const absl::MutexLock lock(&mutex_);
+  if (std::exchange(lent_, false)) {
+    engine::ReturnRealTime(thread_);
+  }
+}
+
 void Invocation::Interrupt(engine::InterruptReason reason) {
   std::function<void()> on_dropped;
   {
@@ -105,9 +114,12 @@ void Invocation::Interrupt(engine::InterruptReason reason) {
     if (state_ == State::kQueued) {
       state_ = State::kOver;
       on_dropped.swap(on_dropped_);
-    } else if (store_ != nullptr) {
+    } else {
       // Under the lock, so that End() means that no signal of ours is still to be sent.
-      handle_.Interrupt(reason);
+      lent_ = engine::LendRealTime(thread_);
+      if (store_ != nullptr) {
+        handle_.Interrupt(reason);
+      }
     }
   }
   if (on_dropped) {

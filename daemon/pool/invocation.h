@@ -9,6 +9,8 @@
 #ifndef WASMD_DAEMON_POOL_INVOCATION_H_
 #define WASMD_DAEMON_POOL_INVOCATION_H_
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <ctime>
 #include <functional>
@@ -71,6 +73,9 @@ class Invocation {
   void Arm(engine::Store& store);
   // On that thread: the guest has ended; interrupts do nothing from here on.
   void End();
+  // On that thread, after End, when the answer is out: a thread that is interrupted has real-time
+  // priority, where the process may give it, until here.
+  void ReturnPriority();
 
   // From any thread. The first reason stays.
   void Interrupt(engine::InterruptReason reason);
@@ -91,6 +96,8 @@ class Invocation {
       nullptr;  // Armed; read for its memory's size alone.
   engine::InterruptHandle handle_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_dropped_ ABSL_GUARDED_BY(mutex_);
+  pthread_t thread_ ABSL_GUARDED_BY(mutex_){};  // That runs it.
+  bool lent_ ABSL_GUARDED_BY(mutex_) = false;   // Real-time priority, to that thread.
   // Of the running thread: its CPU clock, and what that said at Begin.
   clockid_t cpu_clock_ ABSL_GUARDED_BY(mutex_) = 0;
   double cpu_at_begin_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -17,14 +17,18 @@
 #ifndef WASMD_DAEMON_POOL_VISIT_H_
 #define WASMD_DAEMON_POOL_VISIT_H_
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 
 #include "daemon/pool/alarm.h"
 #include "daemon/pool/asymmetric_fence.h"
 #include "engine/base/mutex.h"
+#include "engine/base/thread_priority.h"
 
 namespace wasmd::daemon {
 
@@ -49,7 +53,9 @@ class alignas(128) Visit {
   bool End() {
     sequence_.store(++own_sequence_, std::memory_order_release);
     fence_.Light();
-    return claimed_.load(std::memory_order_relaxed) && Settle();
+    const bool was_claimed = claimed_.load(std::memory_order_relaxed) && Settle();
+    ReturnPriority();
+    return was_claimed;
   }
   // A guest runs for message `number`. `deadline_ns`: CLOCK_MONOTONIC, 0: none.
   void BeginCall(uint64_t number, uint64_t deadline_ns) {
@@ -66,6 +72,15 @@ class alignas(128) Visit {
     call_.store(0, std::memory_order_release);
     fence_.Light();
     return claimed_.load(std::memory_order_relaxed) && Settle();
+  }
+
+  // The answer of a call that was interrupted is out: what VisitClaim::LendPriority has lent goes
+  // back. To be called before the next call begins.
+  void ReturnPriority() {
+    if (has_loan_) [[unlikely]] {
+      has_loan_ = false;
+      engine::ReturnRealTime(::pthread_self());
+    }
   }
 
   // ---- Others
@@ -100,12 +115,14 @@ class alignas(128) Visit {
     claimed_.store(false, std::memory_order_relaxed);
     held_sequence_ = 0;
     held_call_ = 0;
+    has_loan_ = std::exchange(lent_, false) || has_loan_;
     return true;
   }
 
   const AsymmetricFence& fence_;
   Alarm* const alarm_;
   uint64_t own_sequence_ = 0;
+  bool has_loan_ = false;  // The worker's own.
   std::atomic<RingSource*> source_{nullptr};
   std::atomic<uint64_t> sequence_{0};
   std::atomic<uint64_t> call_{0};
@@ -116,6 +133,8 @@ class alignas(128) Visit {
   // What a claim that the worker has not settled yet was seen to hold.
   uint64_t held_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t held_call_ ABSL_GUARDED_BY(mutex_) = 0;
+  // A claim has lent the worker real-time priority, which it has not settled yet.
+  bool lent_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // Keeps a worker from leaving what it is in. While it lives, the worker goes on inside the guest,
@@ -142,8 +161,16 @@ class ABSL_SCOPED_LOCKABLE VisitClaim {
 
   // What is held: the visit if seen().in_visit(), the call if it has one.
   const Visit::Seen& seen() const { return seen_; }
+  // The worker, which is `thread`, is about to be stopped in the call that is held: it gets a CPU
+  // until its answer is out.
+  void LendPriority(pthread_t thread) const { LendTo(visit_, thread); }
 
  private:
+  // The analysis does not know that visit_ is what the constructor has locked.
+  static void LendTo(Visit& visit, pthread_t thread) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    visit.lent_ = engine::LendRealTime(thread) || visit.lent_;
+  }
+
   Visit& visit_;
   Visit::Seen seen_;
 };

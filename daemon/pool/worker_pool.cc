@@ -378,9 +378,15 @@ void WorkerPool::InterruptVisits(const RingSource* only, engine::InterruptReason
     RingSource* const held = worker->visit.source();
     if (claim.seen().in_visit() && claim.seen().call != 0 && held != nullptr &&
         (only == nullptr || held == only)) {
-      held->InterruptCall(claim.seen().call - 1, reason);
+      InterruptCall(*worker, *held, claim, reason);
     }
   }
+}
+
+void WorkerPool::InterruptCall(const Worker& worker, RingSource& source, const VisitClaim& claim,
+                               engine::InterruptReason reason) {
+  claim.LendPriority(worker.thread);
+  source.InterruptCall(claim.seen().call - 1, reason);
 }
 
 void WorkerPool::InterruptAll(engine::InterruptReason reason) {
@@ -675,7 +681,7 @@ uint64_t WorkerPool::Inspect(Worker& worker, const Watchdog::Look& look) {
       return Alarm::kNever;  // What it began since then has looked at the alarm.
     }
     if (RingSource* const source = worker.visit.source(); source != nullptr) {
-      EndIfDue(worker, *source, claim.seen(), look.now_ns);
+      EndIfDue(worker, *source, claim, look.now_ns);
       if (is_stuck) {
         ListenToBell(worker, *source);
         // An answer of this visit may have met a client that was falling asleep. Once for each
@@ -693,16 +699,18 @@ uint64_t WorkerPool::Inspect(Worker& worker, const Watchdog::Look& look) {
   return seen.call != 0 && seen.deadline_ns > look.now_ns ? seen.deadline_ns : Alarm::kNever;
 }
 
-void WorkerPool::EndIfDue(Worker& worker, RingSource& source, const Visit::Seen& seen,
+void WorkerPool::EndIfDue(Worker& worker, RingSource& source, const VisitClaim& claim,
                           uint64_t now_ns) {
+  const Visit::Seen& seen = claim.seen();
   if (seen.call == 0 || seen == worker.ended) {
     return;
   }
   const bool is_overdue = seen.IsOverdue(now_ns);
   if (is_overdue || source.end().IsCancelled(seen.call - 1)) {
     worker.ended = seen;
-    source.InterruptCall(seen.call - 1, is_overdue ? engine::InterruptReason::kDeadline
-                                                   : engine::InterruptReason::kCancel);
+    InterruptCall(
+        worker, source, claim,
+        is_overdue ? engine::InterruptReason::kDeadline : engine::InterruptReason::kCancel);
   }
 }
 

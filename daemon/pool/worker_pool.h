@@ -148,7 +148,10 @@ class WorkerPool : public TaskRunner, private Watchdog::Subject {
   // The deadline of the call that the worker is in and may go on with, or Alarm::kNever.
   uint64_t Inspect(Worker& worker, const Watchdog::Look& look);
   // Under a claim that holds the worker's visit of `source`.
-  void EndIfDue(Worker& worker, RingSource& source, const Visit::Seen& seen, uint64_t now_ns);
+  void EndIfDue(Worker& worker, RingSource& source, const VisitClaim& claim, uint64_t now_ns);
+  // Under a claim that holds the call.
+  static void InterruptCall(const Worker& worker, RingSource& source, const VisitClaim& claim,
+                            engine::InterruptReason reason);
   void ListenToBell(Worker& worker, const RingSource& source);
   void ForgetBell(Worker& worker);
   // Under a claim that holds the worker's visit.

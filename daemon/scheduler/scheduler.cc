@@ -36,12 +36,6 @@ constexpr uint32_t kKeptRunThreads = 8;
 
 constexpr absl::Duration kRingCallsAgain = absl::Milliseconds(5);
 
-// How much before a deadline the guest is stopped, so that the answer which names the invocation
-// reaches the client before its own timer does.
-absl::Duration ReplyMargin(absl::Duration remaining) {
-  return std::min(absl::Milliseconds(5), remaining / 10);
-}
-
 uint32_t CoresOr(uint32_t given) {
   return given != 0 ? given : std::max(1u, std::thread::hardware_concurrency());
 }
@@ -73,6 +67,10 @@ ThreadPoolOptions RunPool(const Options& options) {
 }
 
 }  // namespace
+
+absl::Duration ReplyMargin(absl::Duration remaining) {
+  return std::min(absl::Milliseconds(5), remaining / 10);
+}
 
 class Scheduler::Task {
  public:
@@ -153,6 +151,7 @@ void Scheduler::Execute(TaskRunner& pool, Task& task) {
   if (complete) {
     complete();
   }
+  work.invocation->ReturnPriority();
 }
 
 void Scheduler::PassTurn(TaskRunner& pool, InstanceGroup* group) {

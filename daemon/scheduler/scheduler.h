@@ -32,6 +32,10 @@
 
 namespace wasmd::daemon {
 
+// How much before an invocation's deadline, `remaining` away, its guest is stopped, so that the
+// answer which names the invocation reaches the client before its own timer does.
+absl::Duration ReplyMargin(absl::Duration remaining);
+
 class Scheduler {
  public:
   // What an invocation does. Of `run` and `dropped` exactly one is called once Start has said OK,

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "engine/base/mutex.h"
+#include "engine/base/thread_priority.h"
 #include "engine/runtime/interrupt_state.h"
 #include "engine/runtime/watchdog.h"
 #include "engine/trap/signal_actions.h"
@@ -28,13 +29,23 @@ namespace wasmd::engine {
 namespace {
 
 // The first repeats come soon: a signal that found the thread in a builtin finds it in wasm next
-// time.
-constexpr std::chrono::milliseconds kShortTick(1);
+// time. Each wait is twice as long as the one before, up to kShortTick.
+constexpr std::chrono::microseconds kFirstTick(50);
+constexpr int kDoublings = 5;
+constexpr std::chrono::microseconds kShortTick(1'000);
 // What was not acknowledged in kShortTicks is inside something long.
-constexpr std::chrono::milliseconds kLongTick(10);
+constexpr std::chrono::microseconds kLongTick(10'000);
 constexpr int kShortTicks = 50;
-// After so many looks at a store that has no activation, its next entry sees the flag for sure.
-constexpr int kIdleTicks = 5;
+// When a store has had no activation for so long, its next entry sees the flag for sure.
+constexpr std::chrono::microseconds kIdle(5'000);
+
+// Before the look after `looks` of them.
+std::chrono::microseconds WaitAfter(int looks) {
+  if (looks < kDoublings) {
+    return std::min(kFirstTick * (1 << looks), kShortTick);
+  }
+  return looks < kShortTicks ? kShortTick : kLongTick;
+}
 
 bool IsActive(const StoreContext& context) {
   return context.window.load(std::memory_order_relaxed) == kStoreActive;
@@ -146,11 +157,13 @@ void Watchdog::Watch(std::shared_ptr<InterruptState> state) {
   if (stop_) {
     return;  // No store is left: `state` is a handle's.
   }
-  watched_.push_back({std::move(state), 0});
+  watched_.push_back({std::move(state), {}});
   changed_.NotifyAll();
 }
 
 void Watchdog::Run() {
+  // Where it may: what is overdue on a busy machine is what it is for.
+  static_cast<void>(RaiseThreadToRealTime());
   int ticks = 0;
   std::vector<Watched> round;
   while (true) {
@@ -165,8 +178,7 @@ void Watchdog::Run() {
         changed_.Wait(mutex_);
       }
       const size_t before = watched_.size();
-      const auto tick = ticks < kShortTicks ? kShortTick : kLongTick;
-      if (!stop_ && changed_.WaitFor(mutex_, tick) && watched_.size() != before) {
+      if (!stop_ && changed_.WaitFor(mutex_, WaitAfter(ticks)) && watched_.size() != before) {
         ticks = 0;
       }
       if (stop_) {
@@ -174,17 +186,21 @@ void Watchdog::Run() {
       }
       round.swap(watched_);
     }
+    const auto now = std::chrono::steady_clock::now();
     // Outside of our lock: a state's last reference, and with it the store's descriptor, may go
     // here.
-    std::erase_if(round, [](Watched& watched) {
+    std::erase_if(round, [now](Watched& watched) {
       switch (watched.state->Resend()) {
         case InterruptState::Pending::kNo:
           return true;
         case InterruptState::Pending::kRunning:
-          watched.idle_ticks = 0;
+          watched.idle_since.reset();
           return false;
         case InterruptState::Pending::kIdle:
-          return ++watched.idle_ticks > kIdleTicks;
+          if (!watched.idle_since.has_value()) {
+            watched.idle_since = now;
+          }
+          return now - *watched.idle_since > kIdle;
       }
       return true;
     });

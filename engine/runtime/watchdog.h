@@ -2,10 +2,12 @@
 // to engine/runtime.
 //
 // One signal is not enough: it does nothing when it finds the guest's thread in a builtin, in the
-// lazy compiler, or between two instructions of the entry.
+// lazy compiler, or between two instructions of the entry. The first repeats follow after tens of
+// microseconds. The thread has real-time priority where it may.
 #ifndef WASMD_ENGINE_RUNTIME_WATCHDOG_H_
 #define WASMD_ENGINE_RUNTIME_WATCHDOG_H_
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -39,7 +41,7 @@ class Watchdog {
   struct Watched {
     std::shared_ptr<InterruptState>
         state;  // Shared: handles and store may both go while it is here.
-    int idle_ticks = 0;
+    std::optional<std::chrono::steady_clock::time_point> idle_since;
   };
   void Run();
 

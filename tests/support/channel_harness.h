@@ -149,6 +149,11 @@ class ChannelHarness {
       ring::RingDoorbell(doorbell_);
     }
   }
+  // As a client cancels: the word, then the bell.
+  void Cancel(uint64_t number) {
+    client.Cancel(number);
+    ring::RingDoorbell(doorbell_);
+  }
   // Sleeps for it. False: none for a long time.
   bool Wait(ring::Completion& answer) { return WaitAsleep(client, answer); }
 
