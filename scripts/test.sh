@@ -80,6 +80,8 @@ fuzz_all() {
 if $long; then
   # How long the stress tests go on, in all builds.
   export WASMD_STRESS_SECONDS=${WASMD_STRESS_SECONDS:-60}
+  # How many interrupts they send, in process and over rings.
+  export WASMD_STRESS_INTERRUPTS=${WASMD_STRESS_INTERRUPTS:-1000000}
   # How many clients of channels are killed at some step.
   export WASMD_CHANNEL_KILLS=${WASMD_CHANNEL_KILLS:-3000}
 fi

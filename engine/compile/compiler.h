@@ -6,7 +6,6 @@
 #ifndef WASMD_ENGINE_COMPILE_COMPILER_H_
 #define WASMD_ENGINE_COMPILE_COMPILER_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "engine/abi/code_site.h"
 #include "engine/abi/exception.h"
 #include "engine/abi/instance_context.h"
+#include "engine/base/cancel_flag.h"
 #include "engine/wasm/module.h"
 #include "engine/wasm/trap_code.h"
 
@@ -60,7 +60,7 @@ class Compiler {
   virtual absl::Status CompileFunction(uint32_t func_index, CompiledFunction& out) = 0;
   // Looked at every 64 KiB of a body, from the next function on; null: never. Set, it ends the
   // compilation with kCancelled.
-  virtual void set_cancel(const std::atomic<bool>* cancel) = 0;
+  virtual void set_cancel(CancelFlag cancel) = 0;
 };
 
 // Module and layout outlive the compiler.

@@ -3,7 +3,7 @@
 //
 // A guest can spend nearly all of its time in builtins, where the interrupt signal finds nothing to
 // stop. So each that can take longer than the few instructions around its call looks at the flag
-// when it is done, and large copies and fills now and then. Where the result is no TrapCode, a stub
+// when it is done, and copies and fills now and then. Where the result is no TrapCode, a stub
 // of asm does it.
 #include "engine/abi/builtins.h"
 
@@ -29,8 +29,10 @@ constexpr uint64_t GrowFailed(AddressType address) {
 constexpr auto kMemoryTrap = static_cast<uint32_t>(TrapCode::kMemoryOutOfBounds);
 constexpr auto kTableTrap = static_cast<uint32_t>(TrapCode::kTableOutOfBounds);
 
-// Between two looks at the flag: a millisecond or two.
-constexpr uint64_t kPieceBytes = 16 << 20;
+// Between two looks at the flag: a tenth of a millisecond, or some of them where pages are touched
+// for the first time.
+constexpr uint64_t kPieceBytes = 1 << 20;
+constexpr uint64_t kPieceElements = kPieceBytes / sizeof(uint64_t);
 
 bool IsInterrupted(const InstanceContext* context) {
   return context->store->interrupt_requested.load(std::memory_order_relaxed) != 0;
@@ -38,6 +40,18 @@ bool IsInterrupted(const InstanceContext* context) {
 
 uint32_t Done(const InstanceContext* context) {
   return static_cast<uint32_t>(IsInterrupted(context) ? TrapCode::kInterrupt : TrapCode::kNone);
+}
+
+// Does `count` of something, `piece_count` at a time: step(first, how many of them). Stops where
+// the store is interrupted: it is abandoned then, half done. The trap, or none.
+template <typename Step>
+uint32_t InPieces(const InstanceContext* context, uint64_t count, uint64_t piece_count, Step step) {
+  for (uint64_t done = 0; done < count && !IsInterrupted(context);) {
+    const uint64_t piece = std::min(piece_count, count - done);
+    step(done, piece);
+    done += piece;
+  }
+  return Done(context);
 }
 
 bool Fits(uint64_t offset, uint64_t count, uint64_t size) {
@@ -63,10 +77,10 @@ uint32_t BuiltinMemoryInit(InstanceContext* context, uint32_t memory_index, uint
   if (!Fits(to, count, memory.size_bytes()) || !Fits(from, count, segment_size)) {
     return kMemoryTrap;
   }
-  if (count != 0) {
-    std::memcpy(memory.base() + to, module.bytes.data() + segment.bytes_offset + from, count);
-  }
-  return Done(context);
+  const std::byte* const bytes = module.bytes.data() + segment.bytes_offset + from;
+  return InPieces(context, count, kPieceBytes, [&](uint64_t at, uint64_t piece) {
+    std::memcpy(memory.base() + to + at, bytes + at, piece);
+  });
 }
 
 // Spec: exec-memory.copy
@@ -77,16 +91,12 @@ uint32_t BuiltinMemoryCopy(InstanceContext* context, uint32_t to_memory, uint32_
   if (!Fits(to, count, target.size_bytes()) || !Fits(from, count, source.size_bytes())) {
     return kMemoryTrap;
   }
-  // Where they overlap, from the end that the other does not reach first. An interrupted store is
-  // abandoned, half copied.
+  // Where they overlap, from the end that the other does not reach first.
   const bool backward = target.base() + to > source.base() + from;
-  for (uint64_t done = 0; done < count && !IsInterrupted(context);) {
-    const uint64_t piece = std::min(kPieceBytes, count - done);
+  return InPieces(context, count, kPieceBytes, [&](uint64_t done, uint64_t piece) {
     const uint64_t at = backward ? count - done - piece : done;
     std::memmove(target.base() + to + at, source.base() + from + at, piece);
-    done += piece;
-  }
-  return Done(context);
+  });
 }
 
 // Spec: exec-memory.fill
@@ -96,12 +106,9 @@ uint32_t BuiltinMemoryFill(InstanceContext* context, uint32_t memory_index, uint
   if (!Fits(to, count, memory.size_bytes())) {
     return kMemoryTrap;
   }
-  for (uint64_t done = 0; done < count && !IsInterrupted(context);) {
-    const uint64_t piece = std::min(kPieceBytes, count - done);
-    std::memset(memory.base() + to + done, static_cast<int>(value & 0xff), piece);
-    done += piece;
-  }
-  return Done(context);
+  return InPieces(context, count, kPieceBytes, [&](uint64_t at, uint64_t piece) {
+    std::memset(memory.base() + to + at, static_cast<int>(value & 0xff), piece);
+  });
 }
 
 // Spec: exec-data.drop
@@ -124,8 +131,9 @@ uint32_t BuiltinTableFill(InstanceContext* context, uint32_t table_index, uint64
   if (!Fits(to, count, table.size())) {
     return kTableTrap;
   }
-  std::fill_n(table.elements() + to, count, value);
-  return Done(context);
+  return InPieces(context, count, kPieceElements, [&](uint64_t at, uint64_t piece) {
+    std::fill_n(table.elements() + to + at, piece, value);
+  });
 }
 
 // Spec: exec-table.copy
@@ -136,10 +144,12 @@ uint32_t BuiltinTableCopy(InstanceContext* context, uint32_t to_table, uint32_t 
   if (!Fits(to, count, target.size()) || !Fits(from, count, source.size())) {
     return kTableTrap;
   }
-  if (count != 0) {
-    std::memmove(target.elements() + to, source.elements() + from, count * sizeof(uint64_t));
-  }
-  return Done(context);
+  const bool backward = target.elements() + to > source.elements() + from;
+  return InPieces(context, count, kPieceElements, [&](uint64_t done, uint64_t piece) {
+    const uint64_t at = backward ? count - done - piece : done;
+    std::memmove(target.elements() + to + at, source.elements() + from + at,
+                 piece * sizeof(uint64_t));
+  });
 }
 
 // Spec: exec-table.init
@@ -150,8 +160,9 @@ uint32_t BuiltinTableInit(InstanceContext* context, uint32_t table_index, uint32
   if (!Fits(to, count, table.size()) || !Fits(from, count, elems.size())) {
     return kTableTrap;
   }
-  std::copy_n(elems.data() + from, count, table.elements() + to);
-  return Done(context);
+  return InPieces(context, count, kPieceElements, [&](uint64_t at, uint64_t piece) {
+    std::copy_n(elems.data() + from + at, piece, table.elements() + to + at);
+  });
 }
 
 // Spec: exec-elem.drop

@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/abi/instance_context.h"
+#include "engine/base/cancel_flag.h"
 #include "engine/runtime/instance_access.h"
 #include "engine/runtime/loaded_module_impl.h"
 #include "engine/runtime/store_impl.h"
@@ -12,13 +13,12 @@
 
 namespace wasmd::engine {
 
-extern "C" const void* wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept;
-
-#define WASMD_COMPILE_ERROR 13
-static_assert(WASMD_COMPILE_ERROR == static_cast<int>(TrapCode::kCompileError));
-
-#define WASMD_STRING_(x) #x
-#define WASMD_STRING(x) WASMD_STRING_(x)
+// In rax and rdx.
+struct LazyResult {
+  const void* code;  // Null: a trap is to be raised.
+  uint64_t trap;
+};
+extern "C" LazyResult wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept;
 
 // Also where calls arrive by a stub's address that was copied before another store compiled the
 // function; they find the copies corrected the next time. All argument registers are kept; the
@@ -53,6 +53,8 @@ wasmd_lazy_entry:
   movups %xmm7, 160(%rsp)
   movl %eax, %esi
   callq wasmd_lazy_compile
+  testq %rax, %rax
+  jz 1f
   movq 0(%rsp), %rdi
   movq 8(%rsp), %rsi
   movq 16(%rsp), %rdx
@@ -68,27 +70,35 @@ wasmd_lazy_entry:
   movups 144(%rsp), %xmm6
   movups 160(%rsp), %xmm7
   leave
+  .cfi_remember_state
   .cfi_def_cfa %rsp, 8
-  testq %rax, %rax
-  jz 1f
   jmpq *%rax
 1:
-  movl $)" WASMD_STRING(WASMD_COMPILE_ERROR) R"(, %edi
+  .cfi_restore_state
+  movl %edx, %edi
+  leave
+  .cfi_def_cfa %rsp, 8
   jmp wasmd_raise_trap
   .cfi_endproc
   .size wasmd_lazy_entry, .-wasmd_lazy_entry
 )");
 
-// Null: it failed, and the store has the message.
-const void* wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept {
+// An interrupt of the store ends it; the signal finds nothing to stop here. Otherwise, where it
+// failed, the store has the message.
+LazyResult wasmd_lazy_compile(InstanceContext* context, uint32_t func_index) noexcept {
   Instance& instance = InstanceAccess::Of(context);
-  const absl::StatusOr<const void*> code = instance.module().impl().EnsureCompiled(func_index);
+  const CancelFlag interrupt(context->store->interrupt_requested);
+  const absl::StatusOr<const void*> code =
+      instance.module().impl().EnsureCompiled(func_index, interrupt);
+  if (absl::IsCancelled(code.status()) || interrupt.IsSet()) {
+    return {nullptr, static_cast<uint64_t>(TrapCode::kInterrupt)};
+  }
   if (!code.ok()) {
     instance.store().impl().stop_message = std::string(code.status().message());
-    return nullptr;
+    return {nullptr, static_cast<uint64_t>(TrapCode::kCompileError)};
   }
   InstanceAccess::SetCode(context, func_index, *code);
-  return *code;
+  return {*code, 0};
 }
 
 }  // namespace wasmd::engine

@@ -158,6 +158,8 @@ class Instantiator {
   // Has imports corrected whose code is compiled later.
   void SubscribeImports();
   // kNone, or how it trapped.
+  bool IsInterrupted(uint64_t item) const;
+  Interrupt Interrupted();
   TrapCode RunSegments();
   // A word of the context, at `offset`.
   template <typename T>
@@ -346,6 +348,9 @@ void Instantiator::MakeElems() {
     }
     instance_->elems_[i].reserve(module_.elems[i].init.size());
     for (const ConstExpr& expr : module_.elems[i].init) {
+      if (IsInterrupted(instance_->elems_[i].size())) {
+        return;  // Run finds the flag again.
+      }
       instance_->elems_[i].push_back(Evaluate(expr).lo);
     }
   }
@@ -377,6 +382,13 @@ void Instantiator::SubscribeImports() {
   }
 }
 
+// Looked at for each of many items: each few thousand of them.
+bool Instantiator::IsInterrupted(uint64_t item) const {
+  constexpr uint64_t kItems = 4096;
+  return item % kItems == 0 &&
+         impl_.context.interrupt_requested.load(std::memory_order_relaxed) != 0;
+}
+
 TrapCode Instantiator::RunSegments() {
   for (const ElemSegment& segment : module_.elems) {
     if (segment.mode != ElemSegment::Mode::kActive) {
@@ -388,6 +400,9 @@ TrapCode Instantiator::RunSegments() {
       return TrapCode::kTableOutOfBounds;
     }
     for (size_t i = 0; i < segment.init.size(); ++i) {
+      if (IsInterrupted(i)) {
+        return TrapCode::kInterrupt;
+      }
       table.elements()[offset + i] = Evaluate(segment.init[i]).lo;
     }
   }
@@ -402,13 +417,30 @@ TrapCode Instantiator::RunSegments() {
       return TrapCode::kMemoryOutOfBounds;
     }
     // What an image holds is there already.
-    if (segment.bytes_size != 0 && code_.memory_images()[segment.memory_index] == nullptr) {
-      std::memcpy(memory.base() + offset, module_.bytes.data() + segment.bytes_offset,
-                  segment.bytes_size);
+    if (code_.memory_images()[segment.memory_index] == nullptr) {
+      constexpr uint64_t kPieceBytes = 1 << 20;
+      for (uint64_t done = 0; done < segment.bytes_size; done += kPieceBytes) {
+        if (IsInterrupted(0)) {
+          return TrapCode::kInterrupt;
+        }
+        std::memcpy(memory.base() + offset + done,
+                    module_.bytes.data() + segment.bytes_offset + done,
+                    std::min(kPieceBytes, segment.bytes_size - done));
+      }
     }
     instance_->data_dropped_[i] = true;
   }
   return TrapCode::kNone;
+}
+
+Interrupt Instantiator::Interrupted() {
+  const auto reason = static_cast<InterruptReason>(
+      impl_.context.interrupt_requested.load(std::memory_order_relaxed));
+  // An activation around this one, whose host function instantiates, is to find the flag.
+  if (impl_.context.window.load(std::memory_order_relaxed) != kStoreActive) {
+    impl_.interrupt->Acknowledge();
+  }
+  return {reason, impl_.abandoned, {}};
 }
 
 absl::StatusOr<Instantiation> Instantiator::Run() {
@@ -424,7 +456,11 @@ absl::StatusOr<Instantiation> Instantiator::Run() {
   Instance* const instance = instance_;
   impl_.instances.push_back(std::move(owned_instance_));
   SubscribeImports();
-  if (const TrapCode code = RunSegments(); code != TrapCode::kNone) {
+  const TrapCode code = IsInterrupted(0) ? TrapCode::kInterrupt : RunSegments();
+  if (code == TrapCode::kInterrupt) {
+    return Instantiation{nullptr, Outcome<void>(Interrupted())};
+  }
+  if (code != TrapCode::kNone) {
     return Instantiation{nullptr, Outcome<void>(Trap{code, std::string(ToString(code)), {}})};
   }
   if (module_.start.has_value()) {

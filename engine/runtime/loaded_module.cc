@@ -19,6 +19,8 @@ namespace {
 // Compilers kept for the next lazy compilation: their scratch memory is worth keeping, a hundred of
 // them is not.
 constexpr size_t kMaxIdleCompilers = 4;
+// Between two looks at the cancel flag of who waits for another's compilation of the same function.
+constexpr std::chrono::milliseconds kCancelTick(1);
 constexpr int kMaxCompileThreads = 256;
 
 }  // namespace
@@ -49,7 +51,7 @@ class LoadedModule::Impl::CompilerLease {
   }
 
   // The caller has claimed the function in compiling_.
-  absl::StatusOr<const void*> Compile(uint32_t func_index, const std::atomic<bool>* cancel) {
+  absl::StatusOr<const void*> Compile(uint32_t func_index, CancelFlag cancel) {
     const auto begin = std::chrono::steady_clock::now();
     compiler_->set_cancel(cancel);
     absl::Status status = compiler_->CompileFunction(func_index, output_);
@@ -133,7 +135,7 @@ absl::Status LoadedModule::Impl::TakeWork(uint64_t work) {
 }
 
 absl::StatusOr<const void*> LoadedModule::Impl::EnsureCompiled(uint32_t func_index,
-                                                               const std::atomic<bool>* cancel) {
+                                                               CancelFlag cancel) {
   WASMD_CHECK(func_index < module_.funcs.size() && !module_.is_imported_func(func_index));
   {
     const MutexLock lock(mutex_);
@@ -144,7 +146,10 @@ absl::StatusOr<const void*> LoadedModule::Impl::EnsureCompiled(uint32_t func_ind
       if (compiling_.insert(func_index).second) {
         break;
       }
-      compiled_.Wait(mutex_);
+      if (cancel.IsSet()) {
+        return absl::CancelledError("compilation was cancelled");
+      }
+      static_cast<void>(compiled_.WaitFor(mutex_, kCancelTick));
     }
   }
   absl::StatusOr<const void*> code = CompilerLease(*this).Compile(func_index, cancel);
@@ -190,7 +195,7 @@ absl::Status LoadedModule::Impl::CompileAll(const CompileOptions& options) {
       if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)) {
         status = absl::CancelledError("compilation was cancelled");
       } else if (!is_compiled(index)) {
-        status = EnsureCompiled(index, options.cancel).status();
+        status = EnsureCompiled(index, CancelFlag(options.cancel)).status();
       }
       if (!status.ok()) {
         const MutexLock lock(shared.mutex);

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/abi/instance_context.h"
+#include "engine/base/cancel_flag.h"
 #include "engine/base/mutex.h"
 #include "engine/code/module_code.h"
 #include "engine/compile/compiler.h"
@@ -35,9 +36,8 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
 
   // The function's code, compiled now if it was not. kResourceExhausted: code memory; kInternal:
   // the compiler refused what was validated. May be tried again.
-  // `cancel` may be null; see CompileOptions.
-  absl::StatusOr<const void*> EnsureCompiled(uint32_t func_index,
-                                             const std::atomic<bool>* cancel = nullptr);
+  // kCancelled: `cancel` was set.
+  absl::StatusOr<const void*> EnsureCompiled(uint32_t func_index, CancelFlag cancel = {});
   absl::Status CompileAll(const CompileOptions& options);
   CodeStats stats() const;
 

@@ -146,7 +146,7 @@ bool FunctionWalkerBase::Begin(bool wants_locals) {
 }
 
 bool FunctionWalkerBase::NextStep() {
-  if (scratch_.cancel != nullptr && scratch_.cancel->load(std::memory_order_relaxed)) {
+  if (scratch_.cancel.IsSet()) {
     is_cancelled_ = true;
     return false;
   }

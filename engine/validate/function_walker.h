@@ -14,7 +14,6 @@
 #define WASMD_ENGINE_VALIDATE_FUNCTION_WALKER_H_
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -26,6 +25,7 @@
 
 #include "absl/status/status.h"
 
+#include "engine/base/cancel_flag.h"
 #include "engine/binary/binary_error.h"
 #include "engine/binary/leb128.h"
 #include "engine/validate/function_sink.h"
@@ -64,7 +64,7 @@ struct WalkerScratch {
   std::vector<uint32_t> targets;
   std::vector<CatchClause> clauses;
   // Looked at every kStepBytes of a body. Set, it ends the walk with kCancelled.
-  const std::atomic<bool>* cancel = nullptr;
+  CancelFlag cancel;
 };
 
 namespace walker_internal {

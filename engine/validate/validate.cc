@@ -55,7 +55,7 @@ class ParallelValidation {
   // taken in order and finished, so that all functions before a bad one are looked at by somebody.
   void Work(Worker& worker) {
     WalkerScratch scratch;
-    scratch.cancel = cancel_;
+    scratch.cancel = CancelFlag(cancel_);
     for (;;) {
       const size_t chunk = next_chunk_.fetch_add(1, std::memory_order_relaxed);
       if (chunk + 1 >= chunk_starts_.size() ||

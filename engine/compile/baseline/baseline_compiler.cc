@@ -1,5 +1,4 @@
 // The baseline tier behind the Compiler interface.
-#include <atomic>
 #include <memory>
 
 #include "engine/base/status_macros.h"
@@ -25,7 +24,7 @@ class BaselineCompiler final : public Compiler {
     }
     return compiler_.Finish(out);
   }
-  void set_cancel(const std::atomic<bool>* cancel) override { scratch_.cancel = cancel; }
+  void set_cancel(CancelFlag cancel) override { scratch_.cancel = cancel; }
 
  private:
   const Module& module_;

@@ -73,7 +73,7 @@ TEST(ValidateModuleTest, CancelledWithinAFunction) {
   ASSERT_TRUE(module.ok());
   std::atomic<bool> cancel = false;
   WalkerScratch scratch;
-  scratch.cancel = &cancel;
+  scratch.cancel = CancelFlag(&cancel);
   CancellingSink sink(cancel);
   FunctionWalker<CancellingSink> walker(*module, 0, sink, scratch);
   EXPECT_FALSE(walker.Run());
