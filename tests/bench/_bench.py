@@ -21,7 +21,9 @@ sys.path.insert(0, str(ROOT / "tests/e2e/programs"))
 from engines import Engine, Node, Wasmtime, cache_dir, find_build_dir, run_process  # noqa: E402
 
 
-def parse(description: str, repetitions: int, in_process: bool = False) -> argparse.Namespace:
+def parse(
+    description: str, repetitions: int, in_process: bool = False, switches: dict[str, str] | None = None
+) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="write the figures, flat, units at the end of the names")
     parser.add_argument("--build-dir", help="the build to measure (default: build/release)")
@@ -30,6 +32,8 @@ def parse(description: str, repetitions: int, in_process: bool = False) -> argpa
     parser.add_argument("--peers-only", action="store_true", help="leave ours out")
     if in_process:
         parser.add_argument("--in-process", action="store_true", help="ours is bin/wasi_run: the engine, no daemon")
+    for switch, text in (switches or {}).items():
+        parser.add_argument(switch, action="store_true", help=text)
     return parser.parse_args()
 
 

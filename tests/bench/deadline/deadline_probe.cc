@@ -167,9 +167,14 @@ class Probe {
       call.deadline_ns = MonotonicNs() + SomeNs();
       control_.Tell(call.deadline_ns);
       channel.Submit(call);
+      SleepUntil(call.deadline_ns - 200'000);
+      const bool began = scheduler_->workers_pool().InRingCall();
       ring::Completion answer;
       WASMD_CHECK(channel.Wait(answer) && answer.kind == ring::CompletionKind::kFailed);
-      late.Add(call.deadline_ns, MonotonicNs());
+      const uint64_t at_ns = MonotonicNs();
+      if (began) {
+        late.Add(call.deadline_ns, at_ns);
+      }
     }
     return late;
   }
@@ -244,6 +249,9 @@ class Probe {
     const uint32_t spin = channel.BindFresh(module_, "spin");
     for (int i = 0; i < samples; ++i) {
       const uint64_t number = channel.Submit(tests::ChannelHarness::CallOf(spin, {}));
+      while (!scheduler_->workers_pool().InRingCall()) {
+        SleepUntil(MonotonicNs() + 100'000);
+      }
       SleepUntil(MonotonicNs() + SomeNs());
       const uint64_t due_ns = MonotonicNs();
       channel.Cancel(number);

@@ -171,8 +171,11 @@ class Wasmtime(Engine):
         binary: pathlib.Path,
         precompiled_dir: pathlib.Path | None = None,
         compiler: str = "cranelift",
+        name: str | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
-        self.name = "wasmtime" if compiler == "cranelift" else compiler
+        self.name = name or ("wasmtime" if compiler == "cranelift" else compiler)
+        self._flags = list(flags)  # Of `run`; those that change code do not go with `precompiled_dir`.
         self._binary = binary
         self._precompiled_dir = precompiled_dir
         self._compiler = compiler
@@ -187,7 +190,7 @@ class Wasmtime(Engine):
         if self._precompiled_dir is not None:
             module = self._precompile(module)
             command.append("--allow-precompiled")
-        command += ["-C", "cache=n", "-C", f"compiler={self._compiler}"]
+        command += ["-C", "cache=n", "-C", f"compiler={self._compiler}", *self._flags]
         for host, guest in dirs:
             command += ["--dir", f"{host}::{guest}"]
         for key, value in env.items():
@@ -221,15 +224,22 @@ class Wasmd(Engine):
     is the one that the daemon was started with as --root programs=ROOT.
     """
 
-    name = "wasmd"
-
-    def __init__(self, wasmctl: pathlib.Path, address: str, root: pathlib.Path | None = None) -> None:
+    def __init__(
+        self,
+        wasmctl: pathlib.Path,
+        address: str,
+        root: pathlib.Path | None = None,
+        name: str = "wasmd",
+        flags: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self._flags = list(flags)  # Of `run`.
         self._wasmctl = wasmctl
         self._address = address
         self.fixed_folder = root
 
     def command(self, module, args, dirs, env):
-        command = [str(self._wasmctl), "run", "--address", self._address]
+        command = [str(self._wasmctl), "run", "--address", self._address, *self._flags]
         if self.fixed_folder is not None:
             command.append("--no-pass-fds")
         for host, guest in dirs:
