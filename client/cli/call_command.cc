@@ -90,6 +90,9 @@ int ReportCall(const client::CallResult& result, const Common& common) {
   if (common.format == OutputFormat::kJson) {
     Json json = ToJson(result.outcome);
     json["duration_ns"] = absl::ToInt64Nanoseconds(result.duration);
+    if (result.fuel_left.has_value()) {
+      json["fuel_left"] = *result.fuel_left;
+    }
     Print(Dump(json));
   }
   if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
@@ -179,6 +182,7 @@ int CallWithValues(Connection& connection, const std::string& digest, const Comm
     return ReportStatus(values.status(), arguments.module);
   }
   control.timeout = common.timeout;
+  control.fuel = arguments.fuel;
   const absl::StatusOr<client::CallResult> result =
       connection->Call(digest, arguments.func, *values, control);
   if (!result.ok()) {
@@ -196,6 +200,7 @@ int CallWithBytes(Connection& connection, const std::string& digest, const Commo
   client::Control control;
   control.stop = common.stop;
   control.timeout = common.timeout;
+  control.fuel = arguments.fuel;
   const absl::StatusOr<client::BytesResult> result =
       connection->CallBytes(digest, arguments.func, *input, control);
   if (!result.ok()) {

@@ -200,6 +200,9 @@ void Parser::AddRun() {
                    "Limit of its linear memory, as in 64M")
       ->expected(1)
       ->type_name("SIZE");
+  run_->add_option("--fuel", run_arguments_.fuel,
+                   "Trap after so many instructions (docs/deadlines.md)")
+      ->type_name("COUNT");
   run_->add_option("--stdin", run_arguments_.stdin_path, "Read its standard input from this file")
       ->type_name("FILE");
   run_->add_option("--argv0", argv0_, "Its name for itself (default: the file's base name)");
@@ -212,6 +215,10 @@ void Parser::AddCall() {
   call_ = AddCommand(app_, "call", "Call an exported function and print its results");
   call_->add_option("MODULE", call_arguments_.module, "A file, or a digest")->required();
   call_->add_option("FUNCTION", call_arguments_.func, "The export's name")->required();
+  call_
+      ->add_option("--fuel", call_arguments_.fuel,
+                   "Trap after so many instructions (docs/deadlines.md)")
+      ->type_name("COUNT");
   call_->add_option("ARGUMENT", call_arguments_.args,
                     "Each as its type wants it: 30, -1, 0xff, 0.5, nan:0x1, inf, null");
   call_

@@ -35,6 +35,7 @@ struct RunArguments {
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> argv0;
   uint64_t max_memory_bytes = 0;
+  std::optional<uint64_t> fuel = std::nullopt;
   std::string stdin_path;  // Empty: our own standard input.
   bool pass_descriptors = true;
   bool eager = false;
@@ -47,6 +48,7 @@ struct CallArguments {
   std::vector<std::string> args;
   // The input of a function on byte strings: the bytes themselves, "@FILE", or "-".
   std::optional<std::string> bytes;
+  std::optional<uint64_t> fuel = std::nullopt;
 };
 int Call(const Common& common, const CallArguments& arguments);
 

@@ -137,6 +137,9 @@ Json ToJson(const client::BytesResult& result) {
     json["exit_code"] = std::get<client::Exit>(result.outcome).code;
   }
   json["duration_ns"] = absl::ToInt64Nanoseconds(result.duration);
+  if (result.fuel_left.has_value()) {
+    json["fuel_left"] = *result.fuel_left;
+  }
   return json;
 }
 

@@ -60,6 +60,9 @@ int ReportRun(const client::RunResult& result, const Common& common) {
     Json json = ToJson(result.outcome);
     json["duration_ns"] = absl::ToInt64Nanoseconds(result.duration);
     json["peak_memory_bytes"] = result.peak_memory_bytes;
+    if (result.fuel_left.has_value()) {
+      json["fuel_left"] = *result.fuel_left;
+    }
     std::fputs(DumpLine(json).c_str(), stderr);
   }
   if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
@@ -110,6 +113,7 @@ int Run(const Common& common, const RunArguments& arguments) {
   options.env = arguments.env;
   options.max_memory_bytes = arguments.max_memory_bytes;
   options.control.timeout = common.timeout;
+  options.control.fuel = arguments.fuel;
   options.control.stop = common.stop;
 
   absl::StatusOr<Connection> connection = Connect(common, arguments.pass_descriptors);

@@ -35,6 +35,9 @@ absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::s
   for (const Value& arg : args) {
     ToProto(arg, request.add_args());
   }
+  if (control.fuel.has_value()) {
+    request.set_fuel(*control.fuel);
+  }
   v1::CallResponse response;
   absl::Status status = core.Unary(&v1::InvocationService::Stub::Call, core.invocations(), request,
                                    &response, control);
@@ -45,8 +48,12 @@ absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::s
   if (!outcome.ok()) {
     return outcome.status();
   }
-  return CallResult{.outcome = *std::move(outcome),
+  CallResult result{.outcome = *std::move(outcome),
                     .duration = absl::Nanoseconds(static_cast<int64_t>(response.duration_ns()))};
+  if (response.has_fuel_left()) {
+    result.fuel_left = response.fuel_left();
+  }
+  return result;
 }
 
 // ---- Client
@@ -196,6 +203,9 @@ absl::StatusOr<BytesResult> MakeBytesCall(Core& core, v1::CallBytesRequest& requ
   }
   request.set_func(std::string(func));
   request.set_input(std::string(input));
+  if (control.fuel.has_value()) {
+    request.set_fuel(*control.fuel);
+  }
   v1::CallBytesResponse response;
   absl::Status status = core.Unary(&v1::InvocationService::Stub::CallBytes, core.invocations(),
                                    request, &response, control);

@@ -70,6 +70,9 @@ inline constexpr uint64_t kMaxCallBytes = uint64_t{4} << 20;
 struct Control {
   absl::Duration timeout = absl::InfiniteDuration();
   std::stop_token stop = {};
+  // Of Client's calls and runs alone, not of an Instance's or a Channel's: how many instructions
+  // the guest may execute before it traps, kOutOfFuel. Empty: they are not counted.
+  std::optional<uint64_t> fuel = {};
 };
 
 // Where a module's bytes come from. Refers to what it is made from, which must stay until the

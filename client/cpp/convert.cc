@@ -185,6 +185,9 @@ FuncType FromProto(const v1::FuncType& proto) {
 absl::StatusOr<BytesResult> FromProto(v1::CallBytesResponse&& proto) {
   BytesResult result;
   result.duration = absl::Nanoseconds(static_cast<int64_t>(proto.duration_ns()));
+  if (proto.has_fuel_left()) {
+    result.fuel_left = proto.fuel_left();
+  }
   if (proto.has_output()) {
     result.outcome = std::move(*proto.mutable_output());
     return result;

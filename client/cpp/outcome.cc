@@ -44,6 +44,8 @@ std::string ToString(TrapCode code) {
       return "null-exception-reference";
     case TrapCode::kExceptionLimit:
       return "exception-limit";
+    case TrapCode::kOutOfFuel:
+      return "out-of-fuel";
   }
   return Cat("trap-", static_cast<int>(code));
 }

@@ -4,6 +4,7 @@
 #define WASMD_CLIENT_CPP_OUTCOME_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -33,6 +34,7 @@ enum class TrapCode : uint8_t {
   kException = 15,  // Of wasm's own, which nobody caught; the message has its values.
   kNullExceptionReference = 16,
   kExceptionLimit = 17,
+  kOutOfFuel = 18,  // What the call was given is used up.
 };
 
 // "divide-by-zero"; "trap-99" for one that this library does not know.
@@ -65,19 +67,22 @@ using Outcome = std::variant<Values, Trap, Exit>;
 
 struct CallResult {
   Outcome outcome;
-  absl::Duration duration;  // Inside the guest.
+  absl::Duration duration;                 // Inside the guest.
+  std::optional<uint64_t> fuel_left = {};  // If the call had some.
 };
 
 // Of a function on byte strings.
 struct BytesResult {
   std::variant<std::string, Trap, Exit> outcome;  // The output, if it returned.
   absl::Duration duration = {};                   // Inside the guest, where the daemon tells it.
+  std::optional<uint64_t> fuel_left = {};         // If the call had some.
 };
 
 struct RunResult {
   Outcome outcome;  // Trap or Exit.
   absl::Duration duration;
   uint64_t peak_memory_bytes = 0;
+  std::optional<uint64_t> fuel_left = {};  // If the run had some.
 };
 
 }  // namespace wasmd::client

@@ -247,6 +247,9 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
   }
   start->set_invocation_id(core_->NextInvocationId());
   start->set_max_memory_bytes(options.max_memory_bytes);
+  if (options.control.fuel.has_value()) {
+    start->set_fuel(*options.control.fuel);
+  }
 
   Passing passing;
   if (absl::Status status = FillPreopens(options, session, start, passing); !status.ok()) {
@@ -325,9 +328,11 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
   if (!outcome.ok()) {
     return outcome.status();
   }
-  return RunResult{.outcome = *std::move(outcome),
-                   .duration = absl::Nanoseconds(static_cast<int64_t>(exit->duration_ns())),
-                   .peak_memory_bytes = exit->peak_memory_bytes()};
+  return RunResult{
+      .outcome = *std::move(outcome),
+      .duration = absl::Nanoseconds(static_cast<int64_t>(exit->duration_ns())),
+      .peak_memory_bytes = exit->peak_memory_bytes(),
+      .fuel_left = exit->has_fuel_left() ? std::optional(exit->fuel_left()) : std::nullopt};
 }
 
 }  // namespace wasmd::client

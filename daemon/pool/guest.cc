@@ -117,6 +117,12 @@ class Armed {
   Invocation& invocation_;
 };
 
+// The module with the code that the limits want.
+std::shared_ptr<engine::LoadedModule> CodeFor(const GuestLimits& limits,
+                                              std::shared_ptr<engine::LoadedModule> module) {
+  return limits.fuel.has_value() ? module->Metered() : module;
+}
+
 // Makes an instance with a store of its own, has `use` do something with it, and drops it. WASI is
 // there if the module imports it. Where a start function stopped, that is in `result`, and `use` is
 // not called.
@@ -135,7 +141,7 @@ absl::Status WithFreshInstance(const std::shared_ptr<engine::RuntimeEnv>& env,
   engine::Store store(env, StoreOptionsOf(limits));
   const Armed armed(invocation, store);
   WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
-                         Instantiate(store, linker, std::move(module), result));
+                         Instantiate(store, linker, CodeFor(limits, std::move(module)), result));
   if (instance == nullptr) {
     return absl::OkStatus();
   }
@@ -145,6 +151,7 @@ absl::Status WithFreshInstance(const std::shared_ptr<engine::RuntimeEnv>& env,
   if (!result.stop.has_value()) {
     WASMD_RETURN_IF_ERROR(use(*instance));
   }
+  result.fuel_left = instance->fuel();
   result.peak_memory_bytes = store.memory_bytes();
   return absl::OkStatus();
 }
@@ -179,6 +186,9 @@ engine::StoreOptions StoreOptionsOf(const GuestLimits& limits) {
   engine::StoreOptions options;
   options.memory_bytes = limits.memory_bytes;
   options.wasm_stack_bytes = limits.wasm_stack_bytes;
+  if (limits.fuel.has_value()) {
+    options.fuel = *limits.fuel;
+  }
   return options;
 }
 
@@ -452,10 +462,11 @@ absl::StatusOr<GuestResult> RunGuest(const std::shared_ptr<engine::RuntimeEnv>& 
   engine::Store store(env, StoreOptionsOf(limits));
   const Armed armed(invocation, store);
   WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
-                         Instantiate(store, linker, std::move(module), result));
+                         Instantiate(store, linker, CodeFor(limits, std::move(module)), result));
   if (instance != nullptr) {
     WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle start, instance->Func(kStart));
     WASMD_RETURN_IF_ERROR(Call(start, {}, result));
+    result.fuel_left = instance->fuel();
   }
   result.peak_memory_bytes = store.memory_bytes();
   return result;

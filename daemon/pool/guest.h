@@ -31,6 +31,8 @@ namespace wasmd::daemon {
 struct GuestLimits {
   uint64_t memory_bytes = 0;
   uint64_t wasm_stack_bytes = 0;
+  // In instructions (engine/abi/fuel.h); empty: they are not counted.
+  std::optional<uint64_t> fuel = std::nullopt;
 };
 
 // How a guest ended.
@@ -39,6 +41,7 @@ struct GuestResult {
   std::vector<engine::Value> values;  // If it returned.
   uint64_t duration_ns = 0;
   uint64_t peak_memory_bytes = 0;
+  std::optional<uint64_t> fuel_left = std::nullopt;  // If the limits had some.
 };
 
 // An argument of a call: a value, or a reference by the handle that the daemon gave out.

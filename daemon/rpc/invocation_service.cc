@@ -44,6 +44,9 @@ absl::StatusOr<CallTarget> TargetOf(const Request& request,
   }
   target.invocation_id = request.invocation_id();
   target.deadline = DeadlineOf(context);
+  if (request.has_fuel()) {
+    target.fuel = request.fuel();
+  }
   return target;
 }
 
@@ -96,6 +99,9 @@ class InvocationService final : public v1::InvocationService::CallbackService {
             if (called.ok()) {
               ToWire(called->result, called->values, *response->mutable_outcome());
               response->set_duration_ns(called->result.duration_ns);
+              if (called->result.fuel_left.has_value()) {
+                response->set_fuel_left(*called->result.fuel_left);
+              }
             }
             operation->End(called.status());
           });
@@ -123,6 +129,9 @@ class InvocationService final : public v1::InvocationService::CallbackService {
                                          response->set_output(std::move(called->output));
                                        }
                                        response->set_duration_ns(called->result.duration_ns);
+                                       if (called->result.fuel_left.has_value()) {
+                                         response->set_fuel_left(*called->result.fuel_left);
+                                       }
                                      }
                                      operation->End(called.status());
                                    });

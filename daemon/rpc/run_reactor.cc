@@ -166,6 +166,9 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
     }
     spec.invocation_id = start.invocation_id();
     spec.max_memory_bytes = start.max_memory_bytes();
+    if (start.has_fuel()) {
+      spec.fuel = start.fuel();
+    }
     WASMD_RETURN_IF_ERROR(SetStdin(start.stdin(), spec.stdin_source));
     WASMD_RETURN_IF_ERROR(SetOutput(start.stdout(), spec.stdout_target, stdout_));
     WASMD_RETURN_IF_ERROR(SetOutput(start.stderr(), spec.stderr_target, stderr_));
@@ -338,6 +341,9 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
     }
     exit.set_duration_ns(result.duration_ns);
     exit.set_peak_memory_bytes(result.peak_memory_bytes);
+    if (result.fuel_left.has_value()) {
+      exit.set_fuel_left(*result.fuel_left);
+    }
     finished_ = true;
     StartWriteAndFinish(&response_, {}, grpc::Status::OK);
   }

@@ -236,13 +236,14 @@ Session::Started Session::Start(std::shared_ptr<Invocation> invocation, Quota qu
   return invocation;
 }
 
-GuestLimits Session::Limits(uint64_t max_memory_bytes) const {
+GuestLimits Session::Limits(uint64_t max_memory_bytes, std::optional<uint64_t> fuel) const {
   const Options& options = services_.options;
   GuestLimits limits;
   limits.memory_bytes = max_memory_bytes == 0
                             ? options.max_memory_bytes
                             : std::min(max_memory_bytes, options.max_memory_bytes);
   limits.wasm_stack_bytes = options.wasm_stack_bytes;
+  limits.fuel = fuel;
   return limits;
 }
 
@@ -257,6 +258,11 @@ Session::Started Session::StartCall(const CallTarget& target, std::string func, 
   std::shared_ptr<InstanceGroup> group;  // Null: the call has an instance of its own.
   std::function<absl::StatusOr<T>(Invocation&)> guest;
   if (target.module.empty()) {
+    if (target.fuel.has_value()) {
+      done(absl::InvalidArgumentError(
+          "fuel is for calls of a module: the code of an instance does not count"));
+      return nullptr;
+    }
     absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(target.instance);
     if (!held.ok()) {
       done(held.status());
@@ -300,8 +306,9 @@ Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done)
   kind.on_instance = [this, call](HeldInstance& held, Invocation& running) {
     return CallGuest(*held.group, *held.instance, *call, running, [this] { return NextHandle(); });
   };
-  kind.on_module = [this, call](const StoredModule& stored, Invocation& running) {
-    return CallFreshGuest(services_.engine.runtime(), Limits(), stored.module, *call, running);
+  kind.on_module = [this, call, fuel = spec.fuel](const StoredModule& stored, Invocation& running) {
+    return CallFreshGuest(services_.engine.runtime(), Limits(0, fuel), stored.module, *call,
+                          running);
   };
   return StartCall(spec, call->func, std::move(kind), std::move(done));
 }
@@ -311,8 +318,10 @@ Session::Started Session::CallBytes(BytesCallRequestSpec spec, Done<BytesGuestRe
   kind.on_instance = [call = spec.call](HeldInstance& held, Invocation& running) {
     return CallBytesGuest(*held.group, *held.instance, call, running);
   };
-  kind.on_module = [this, call = spec.call](const StoredModule& stored, Invocation& running) {
-    return CallFreshBytesGuest(services_.engine.runtime(), Limits(), stored.module, call, running);
+  kind.on_module = [this, call = spec.call, fuel = spec.fuel](const StoredModule& stored,
+                                                              Invocation& running) {
+    return CallFreshBytesGuest(services_.engine.runtime(), Limits(0, fuel), stored.module, call,
+                               running);
   };
   return StartCall(spec, spec.call.func, std::move(kind), std::move(done));
 }
@@ -386,7 +395,7 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
   }
   // std::function wants copyable tasks.
   const auto options = std::make_shared<engine::WasiOptions>(*std::move(wasi));
-  const GuestLimits limits = Limits(spec.max_memory_bytes);
+  const GuestLimits limits = Limits(spec.max_memory_bytes, spec.fuel);
   StartedRun started;
   started.place = std::shared_ptr<void>(
       nullptr, [self = shared_from_this()](void* /*unused*/) { self->EndRun(); });

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -57,6 +58,7 @@ struct CallTarget {
   uint64_t instance = 0;  // the instance to call.
   uint64_t invocation_id = 0;
   absl::Time deadline = absl::InfiniteFuture();
+  std::optional<uint64_t> fuel = std::nullopt;  // Of a module alone.
 };
 
 struct CallRequestSpec : CallTarget {
@@ -86,6 +88,7 @@ struct RunRequestSpec {
   Output stderr_target;
   uint64_t invocation_id = 0;
   uint64_t max_memory_bytes = 0;  // 0: the daemon's limit.
+  std::optional<uint64_t> fuel = std::nullopt;
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -183,7 +186,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Makes an instance that is not in the session's table, but in its quota. WASI as for calls.
   Started MakeBound(const ModuleRecord& module, absl::Time deadline, Done<BoundInstance> done);
   // Limits of one guest.
-  GuestLimits Limits(uint64_t max_memory_bytes = 0) const;
+  GuestLimits Limits(uint64_t max_memory_bytes = 0, std::optional<uint64_t> fuel = {}) const;
   // `closer` is called when the session ends, on any thread. kNotFound: it has ended. The key is
   // for ForgetCloser.
   absl::StatusOr<uint64_t> OnClose(std::function<void()> closer);

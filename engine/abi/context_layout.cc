@@ -25,7 +25,8 @@ ContextLayout::ContextLayout(const Module& module) : imported_globals_(module.im
       offset += uint32_t{sizeof(Cell)};
     }
   }
-  total_bytes_ = (offset + 15) & ~uint32_t{15};
+  fuel_offset_ = (offset + 7) & ~uint32_t{7};
+  total_bytes_ = (fuel_offset_ + 8 + 15) & ~uint32_t{15};
 }
 
 }  // namespace wasmd::engine

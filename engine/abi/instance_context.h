@@ -167,6 +167,9 @@ class ContextLayout {
   // Offset of a global's Cell, or, if it is imported, of a Cell*.
   uint32_t global(uint32_t index) const { return global_offsets_[index]; }
   bool global_is_pointer(uint32_t index) const { return index < imported_globals_; }
+  // Offset of the instance's fuel, an int64_t, which the code of metered modules counts down. See
+  // engine/abi/fuel.h. The last of all: code that is not metered does not depend on it.
+  uint32_t fuel() const { return fuel_offset_; }
   uint32_t total_bytes() const { return total_bytes_; }
 
  private:
@@ -175,6 +178,7 @@ class ContextLayout {
   uint32_t tags_offset_;
   uint32_t imported_globals_;
   std::vector<uint32_t> global_offsets_;
+  uint32_t fuel_offset_;
   uint32_t total_bytes_;
 };
 

@@ -72,6 +72,8 @@ enum class CompileMode : uint8_t {
 struct LoadOptions {
   CompileMode mode = CompileMode::kLazy;
   Tier tier = Tier::kBaseline;
+  // The code counts fuel (engine/abi/fuel.h). See LoadedModule::Metered too.
+  bool is_metered = false;
   // For validation and eager compilation. At least 1: the caller's.
   int threads = 1;
   // Looked at in bounded steps, well below a millisecond of work apart except where an instruction

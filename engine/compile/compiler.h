@@ -24,8 +24,10 @@ namespace wasmd::engine {
 
 enum class Tier : uint8_t { kBaseline };
 
-// What the code of all modules of an engine has in common.
+// What the code of all modules of an engine has in common, but for is_metered.
 struct CompilerOptions {
+  // A module's own: its code counts fuel. See engine/abi/fuel.h.
+  bool is_metered = false;
   BoundsChecks bounds_checks = BoundsChecks::kGuardPages;
   // Relaxed SIMD instructions give what the spec's deterministic profile says, on every machine:
   // what their fixed-width counterparts give, products rounded before they are added, bytes signed

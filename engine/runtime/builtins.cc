@@ -11,6 +11,7 @@
 #include <cstring>
 #include <span>
 
+#include "engine/abi/fuel.h"
 #include "engine/runtime/instance_access.h"
 #include "engine/runtime/linear_memory.h"
 #include "engine/runtime/loaded_module.h"
@@ -54,6 +55,20 @@ uint32_t InPieces(const InstanceContext* context, uint64_t count, uint64_t piece
   return Done(context);
 }
 
+// Takes what an operation costs for its length. False: that is not there.
+bool Pay(InstanceContext* context, uint64_t count, uint64_t per_unit) {
+  int64_t* const fuel = InstanceAccess::FuelOf(context);
+  if (fuel == nullptr) {
+    return true;
+  }
+  const auto price = static_cast<int64_t>(count / per_unit);
+  const bool is_enough = *fuel >= price;
+  *fuel -= price;
+  return is_enough;
+}
+
+constexpr auto kOutOfFuel = static_cast<uint32_t>(TrapCode::kOutOfFuel);
+
 bool Fits(uint64_t offset, uint64_t count, uint64_t size) {
   return offset <= size && count <= size - offset;
 }
@@ -77,6 +92,9 @@ uint32_t BuiltinMemoryInit(InstanceContext* context, uint32_t memory_index, uint
   if (!Fits(to, count, memory.size_bytes()) || !Fits(from, count, segment_size)) {
     return kMemoryTrap;
   }
+  if (!Pay(context, count, kFuelBytes)) {
+    return kOutOfFuel;
+  }
   const std::byte* const bytes = module.bytes.data() + segment.bytes_offset + from;
   return InPieces(context, count, kPieceBytes, [&](uint64_t at, uint64_t piece) {
     std::memcpy(memory.base() + to + at, bytes + at, piece);
@@ -90,6 +108,9 @@ uint32_t BuiltinMemoryCopy(InstanceContext* context, uint32_t to_memory, uint32_
   const LinearMemory& source = InstanceAccess::Memory(context, from_memory);
   if (!Fits(to, count, target.size_bytes()) || !Fits(from, count, source.size_bytes())) {
     return kMemoryTrap;
+  }
+  if (!Pay(context, count, kFuelBytes)) {
+    return kOutOfFuel;
   }
   // Where they overlap, from the end that the other does not reach first.
   const bool backward = target.base() + to > source.base() + from;
@@ -105,6 +126,9 @@ uint32_t BuiltinMemoryFill(InstanceContext* context, uint32_t memory_index, uint
   LinearMemory& memory = InstanceAccess::Memory(context, memory_index);
   if (!Fits(to, count, memory.size_bytes())) {
     return kMemoryTrap;
+  }
+  if (!Pay(context, count, kFuelBytes)) {
+    return kOutOfFuel;
   }
   return InPieces(context, count, kPieceBytes, [&](uint64_t at, uint64_t piece) {
     std::memset(memory.base() + to + at, static_cast<int>(value & 0xff), piece);
@@ -131,6 +155,9 @@ uint32_t BuiltinTableFill(InstanceContext* context, uint32_t table_index, uint64
   if (!Fits(to, count, table.size())) {
     return kTableTrap;
   }
+  if (!Pay(context, count, kFuelElements)) {
+    return kOutOfFuel;
+  }
   return InPieces(context, count, kPieceElements, [&](uint64_t at, uint64_t piece) {
     std::fill_n(table.elements() + to + at, piece, value);
   });
@@ -143,6 +170,9 @@ uint32_t BuiltinTableCopy(InstanceContext* context, uint32_t to_table, uint32_t 
   TableInstance& source = InstanceAccess::Table(context, from_table);
   if (!Fits(to, count, target.size()) || !Fits(from, count, source.size())) {
     return kTableTrap;
+  }
+  if (!Pay(context, count, kFuelElements)) {
+    return kOutOfFuel;
   }
   const bool backward = target.elements() + to > source.elements() + from;
   return InPieces(context, count, kPieceElements, [&](uint64_t done, uint64_t piece) {
@@ -159,6 +189,9 @@ uint32_t BuiltinTableInit(InstanceContext* context, uint32_t table_index, uint32
   const std::vector<uint64_t>& elems = InstanceAccess::Elems(context, elem_index);
   if (!Fits(to, count, table.size()) || !Fits(from, count, elems.size())) {
     return kTableTrap;
+  }
+  if (!Pay(context, count, kFuelElements)) {
+    return kOutOfFuel;
   }
   return InPieces(context, count, kPieceElements, [&](uint64_t at, uint64_t piece) {
     std::copy_n(elems.data() + from + at, piece, table.elements() + to + at);

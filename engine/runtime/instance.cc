@@ -1,5 +1,6 @@
 #include "engine/runtime/instance.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <type_traits>
@@ -256,6 +257,20 @@ absl::StatusOr<GlobalHandle> Instance::Global(std::string_view name) {
 }
 absl::StatusOr<TagHandle> Instance::Tag(std::string_view name) {
   return ExportAs<TagHandle>(*this, name, ExternKind::kTag);
+}
+
+std::optional<uint64_t> Instance::fuel() const {
+  const int64_t* const fuel = InstanceAccess::FuelOf(context_.get());
+  if (fuel == nullptr) {
+    return std::nullopt;
+  }
+  return static_cast<uint64_t>(std::max<int64_t>(*fuel, 0));
+}
+
+void Instance::set_fuel(uint64_t fuel) {
+  if (int64_t* const cell = InstanceAccess::FuelOf(context_.get()); cell != nullptr) {
+    *cell = static_cast<int64_t>(std::min(fuel, kUnlimitedFuel));
+  }
 }
 
 std::optional<MemoryHandle> Instance::DefaultMemory() {

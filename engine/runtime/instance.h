@@ -131,6 +131,13 @@ class Instance {
   absl::StatusOr<GlobalHandle> Global(std::string_view name);
   absl::StatusOr<TagHandle> Tag(std::string_view name);
 
+  // What is left of a metered instance's fuel; nullopt: its module's code counts none. 0 after
+  // TrapCode::kOutOfFuel: the instance is whole, and goes on when it is given more.
+  std::optional<uint64_t> fuel() const;
+  // From the thread that uses the store. Beyond kUnlimitedFuel is as much as that. Nothing happens
+  // if its module is not metered.
+  void set_fuel(uint64_t fuel);
+
   // Memory 0, exported or not; nullopt if it has none.
   std::optional<MemoryHandle> DefaultMemory();
 

@@ -3,17 +3,26 @@
 #ifndef WASMD_ENGINE_RUNTIME_INSTANCE_ACCESS_H_
 #define WASMD_ENGINE_RUNTIME_INSTANCE_ACCESS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "engine/abi/instance_context.h"
 #include "engine/runtime/instance.h"
 #include "engine/runtime/loaded_module.h"
+#include "engine/runtime/loaded_module_impl.h"
 
 namespace wasmd::engine {
 
 struct InstanceAccess {
   static Instance& Of(InstanceContext* context) { return *context->instance; }
+  // Null: not metered.
+  static int64_t* FuelOf(InstanceContext* context) {
+    const LoadedModule::Impl& code = Of(context).module_->impl();
+    return code.is_metered() ? reinterpret_cast<int64_t*>(reinterpret_cast<std::byte*>(context) +
+                                                          code.layout().fuel())
+                             : nullptr;
+  }
   static LinearMemory& Memory(InstanceContext* context, uint32_t index) {
     return *Of(context).memories_[index];
   }

@@ -197,6 +197,7 @@ absl::Status Instantiator::AllocateContext() {
   context->raise_trap = reinterpret_cast<const void*>(&wasmd_raise_trap);
   context->lazy_entry = reinterpret_cast<const void*>(&wasmd_lazy_entry);
   context->instance = instance_;
+  At<int64_t>(layout_.fuel()) = static_cast<int64_t>(std::min(impl_.options.fuel, kUnlimitedFuel));
   return absl::OkStatus();
 }
 

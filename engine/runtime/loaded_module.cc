@@ -37,8 +37,9 @@ class LoadedModule::Impl::CompilerLease {
       }
     }
     if (compiler_ == nullptr) {
-      compiler_ = impl.env_->compilers()(impl.tier_, impl.module_, impl.layout_,
-                                         impl.env_->compiler_options());
+      CompilerOptions options = impl.env_->compiler_options();
+      options.is_metered = impl.is_metered_;
+      compiler_ = impl.env_->compilers()(impl.tier_, impl.module_, impl.layout_, options);
     }
   }
   CompilerLease(const CompilerLease&) = delete;
@@ -88,11 +89,12 @@ class LoadedModule::Impl::CompilerLease {
 
 LoadedModule::Impl::Impl(std::shared_ptr<RuntimeEnv> env,
                          std::shared_ptr<const std::vector<std::byte>> bytes, Module module,
-                         Tier tier)
+                         Tier tier, bool is_metered)
     : env_(std::move(env)),
       bytes_(std::move(bytes)),
       module_(std::move(module)),
       tier_(tier),
+      is_metered_(is_metered),
       layout_(module_),
       func_table_(new std::atomic<const void*>[module_.funcs.size()]),
       code_(env_->arena(), env_->quota(), this) {
@@ -256,10 +258,26 @@ LoadedModule::~LoadedModule() = default;
 
 absl::StatusOr<std::shared_ptr<LoadedModule>> LoadedModule::Create(
     std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
-    Module module, Tier tier) {
+    Module module, Tier tier, bool is_metered) {
   WASMD_CHECK(module.bytes.data() == bytes->data() && module.bytes.size() == bytes->size());
-  return std::shared_ptr<LoadedModule>(new LoadedModule(
-      std::make_shared<Impl>(std::move(env), std::move(bytes), std::move(module), tier)));
+  return std::shared_ptr<LoadedModule>(new LoadedModule(std::make_shared<Impl>(
+      std::move(env), std::move(bytes), std::move(module), tier, is_metered)));
+}
+
+std::shared_ptr<LoadedModule> LoadedModule::Impl::Metered() {
+  const MutexLock lock(mutex_);
+  if (metered_ == nullptr) {
+    // Validated already; what refers into the bytes goes on doing so.
+    metered_ = *LoadedModule::Create(env_, bytes_, module_, tier_, /*is_metered=*/true);
+  }
+  return metered_;
+}
+
+bool LoadedModule::is_metered() const {
+  return impl_->is_metered();
+}
+std::shared_ptr<LoadedModule> LoadedModule::Metered() {
+  return is_metered() ? shared_from_this() : impl_->Metered();
 }
 
 const Module& LoadedModule::module() const {

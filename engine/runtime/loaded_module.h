@@ -47,13 +47,13 @@ struct CompileOptions {
       nullptr;  // Bytes of function bodies.
 };
 
-class LoadedModule {
+class LoadedModule : public std::enable_shared_from_this<LoadedModule> {
  public:
   class Impl;
   // For Engine::Load. `module` is validated and refers into `bytes`.
   static absl::StatusOr<std::shared_ptr<LoadedModule>> Create(
       std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
-      Module module, Tier tier);
+      Module module, Tier tier, bool is_metered);
   LoadedModule(const LoadedModule&) = delete;
   LoadedModule& operator=(const LoadedModule&) = delete;
   ~LoadedModule();
@@ -66,6 +66,11 @@ class LoadedModule {
   // What a person would call the function: the name section's, else the first export's, else empty.
   std::string func_name(uint32_t func_index) const;
   CodeStats stats() const;
+  // Its code counts fuel (engine/abi/fuel.h).
+  bool is_metered() const;
+  // The same module with code that does; itself if its own does. Made when first asked for, and
+  // kept: its code is compiled beside the other.
+  std::shared_ptr<LoadedModule> Metered();
 
   // Compiles what is not compiled yet. kCancelled: `cancel` was set. kResourceExhausted: the code
   // arena is full; what is compiled stays. May run while instances run.

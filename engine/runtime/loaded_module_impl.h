@@ -31,7 +31,7 @@ namespace wasmd::engine {
 class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Impl> {
  public:
   Impl(std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
-       Module module, Tier tier);
+       Module module, Tier tier, bool is_metered);
   ~Impl();
 
   // The function's code, compiled now if it was not. kResourceExhausted: code memory; kInternal:
@@ -50,6 +50,8 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
     return *types_[module_.funcs[func_index].type_index];
   }
   RuntimeEnv& env() const { return *env_; }
+  bool is_metered() const { return is_metered_; }
+  std::shared_ptr<LoadedModule> Metered();
   // By memory index, made by the first who asks. Null: that memory has none. See
   // MakeMemoryImages.
   const std::vector<std::shared_ptr<const MemoryImage>>& memory_images();
@@ -71,6 +73,7 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
   const std::shared_ptr<const std::vector<std::byte>> bytes_;
   const Module module_;
   const Tier tier_;
+  const bool is_metered_;
   const ContextLayout layout_;
   std::vector<const RegisteredType*> types_;  // By type index.
   std::vector<uint32_t> type_ids_;            // Theirs.
@@ -86,6 +89,7 @@ class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Imp
 
   Mutex mutex_;
   CondVar compiled_;
+  std::shared_ptr<LoadedModule> metered_ ABSL_GUARDED_BY(mutex_);  // Null until it is asked for.
   absl::flat_hash_set<uint32_t> compiling_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Compiler>> idle_compilers_ ABSL_GUARDED_BY(mutex_);
 };

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "engine/abi/fuel.h"
 #include "engine/abi/instance_context.h"
 #include "engine/runtime/host_func.h"
 #include "engine/runtime/host_target.h"
@@ -41,6 +42,9 @@ struct StoreOptions {
   uint32_t backtrace_frames =
       kMaxBacktraceFrames;  // 0: traps carry no backtrace. At most kMaxBacktraceFrames.
   uint32_t instances = 10'000;
+  // What each instance of a metered module begins with; its start function is paid from it. At most
+  // kUnlimitedFuel.
+  uint64_t fuel = kUnlimitedFuel;
 };
 
 class Store {

@@ -1,5 +1,5 @@
 // The machine code of small functions, as text: tests/golden/NAME.wat compiles to
-// tests/golden/NAME.asm.
+// tests/golden/NAME.asm; metered.wat as that of a metered module.
 //
 // A change of the compiler shows here as a diff, to be read like code: fewer instructions, or an
 // accident. One command blesses it:
@@ -84,7 +84,7 @@ std::string Disassemble(const CodeHarness& code, uint32_t func_index, const std:
 }
 
 std::string CompileToText(const std::filesystem::path& wat) {
-  const CodeHarness code(ReadFile(wat), kEverything);
+  const CodeHarness code(ReadFile(wat), kEverything, {.is_metered = wat.stem() == "metered"});
   const std::string scratch = testing::TempDir() + "/wasmd_golden_" + wat.stem().string() + ".bin";
   std::string text;
   for (const Export& exported : code.module().exports) {

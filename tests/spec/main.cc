@@ -1,7 +1,7 @@
 // wasmd_conformance: runs the official test suite, converted to JSON, through the real engine.
 //
 //   wasmd_conformance SUITE [--only PREFIX …] [--list FILE] [--mode lazy|eager|both]
-//                     [--bounds guard|explicit|both] [--without-avx] [--deterministic]
+//                     [--bounds guard|explicit|both] [--without-avx] [--deterministic] [--metered]
 //                     [--expect FILE] [--json FILE] [--verbose]
 //
 // SUITE is the suite's folder (the one with core/), or any folder below it. Each script runs in a
@@ -69,6 +69,7 @@ struct Job {
   Mode mode;
   wasmd::engine::EngineOptions engine;
   ScriptResult result;
+  bool is_metered = false;
 };
 
 struct Counts {
@@ -98,7 +99,8 @@ struct Counts {
   auto engine = wasmd::engine::Engine::Create(options);
   ScriptResult result;
   if (engine.ok()) {
-    result = wasmd::tests::RunScript(**engine, job.script, job.mode.compile);
+    result = wasmd::tests::RunScript(**engine, job.script,
+                                     {.mode = job.mode.compile, .is_metered = job.is_metered});
   } else {
     result.failed = 1;
     result.failures.emplace_back(engine.status().message());
@@ -351,7 +353,7 @@ int main(int argc, char** argv) {
   std::string suite, json_file, list_file, expect_file, mode = "lazy", bounds = "guard";
   std::vector<std::string> only;
   unsigned threads = std::max(1u, std::thread::hardware_concurrency());
-  bool verbose = false, without_avx = false, deterministic = false;
+  bool verbose = false, without_avx = false, deterministic = false, metered = false;
   app.add_option("suite", suite, "the suite's folder (the one with core/), or a folder below it")
       ->required()
       ->check(CLI::ExistingDirectory);
@@ -366,6 +368,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--without-avx", without_avx, "compile for a CPU that has SSE4.1 and no AVX");
   app.add_flag("--deterministic", deterministic, "relaxed SIMD as in the deterministic profile");
+  app.add_flag("--metered", metered, "with code that counts fuel, of which there is plenty");
   app.add_option("--jobs", threads, "scripts at a time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -402,6 +405,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "wasmd_conformance: %zu scripts found in %s, %zu asked for\n",
                  jobs.size() / modes.size(), suite.c_str(), list.size());
     return 2;
+  }
+  for (Job& job : jobs) {
+    job.is_metered = metered;
   }
   RunAll(jobs, threads);
   return Report(jobs, modes.size(), ReadExpectations(expect_file), json_file, verbose);

@@ -26,7 +26,6 @@
 namespace wasmd::tests {
 namespace {
 
-using engine::CompileMode;
 using engine::ExternKind;
 using engine::FuncType;
 using engine::Instance;
@@ -50,8 +49,11 @@ uint64_t ParseInteger(const std::string& text) {
 // One script's state. Instances live in one store, since scripts link them with each other.
 class Script {
  public:
-  Script(const engine::Engine& engine, std::filesystem::path folder, CompileMode mode)
-      : engine_(engine), folder_(std::move(folder)), mode_(mode), store_(engine.runtime()) {
+  Script(const engine::Engine& engine, std::filesystem::path folder, engine::LoadOptions options)
+      : engine_(engine),
+        folder_(std::move(folder)),
+        options_(std::move(options)),
+        store_(engine.runtime()) {
     DefineSpectest();
   }
 
@@ -138,8 +140,7 @@ class Script {
     const std::string text((std::istreambuf_iterator<char>(file)),
                            std::istreambuf_iterator<char>());
     const auto bytes = std::as_bytes(std::span(text));
-    engine::LoadOptions options;
-    options.mode = mode_;
+    engine::LoadOptions options = options_;
     return engine_.Load(std::vector<std::byte>(bytes.begin(), bytes.end()), options);
   }
 
@@ -434,7 +435,7 @@ class Script {
 
   const engine::Engine& engine_;
   const std::filesystem::path folder_;
-  const CompileMode mode_;
+  const engine::LoadOptions options_;
   engine::Store store_;
   engine::Linker linker_;
   std::map<std::string, std::shared_ptr<LoadedModule>> definitions_;
@@ -445,7 +446,7 @@ class Script {
 }  // namespace
 
 ScriptResult RunScript(const engine::Engine& engine, const std::filesystem::path& script,
-                       CompileMode mode) {
+                       const engine::LoadOptions& options) {
   ScriptResult result;
   uint32_t place = 0;
   const auto fail = [&](const std::string& message) {
@@ -461,7 +462,7 @@ ScriptResult RunScript(const engine::Engine& engine, const std::filesystem::path
     fail("no script");
     return result;
   }
-  Script state(engine, script.parent_path(), mode);
+  Script state(engine, script.parent_path(), options);
   // In a script all of whose modules we take, an unsupported feature is as invalid as the script
   // says (that of a later version of wasm than the script's). In one that is about the feature, its
   // refusals prove nothing.

@@ -30,7 +30,7 @@ inline constexpr size_t kMaxFailureMessages = 20;
 
 // Never fails as a whole: a script that cannot be read is one failure.
 ScriptResult RunScript(const engine::Engine& engine, const std::filesystem::path& script,
-                       engine::CompileMode mode);
+                       const engine::LoadOptions& options);
 
 }  // namespace wasmd::tests
 

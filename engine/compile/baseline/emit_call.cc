@@ -83,6 +83,7 @@ void FunctionCompiler::Begin(uint32_t func_index) {
   current_try_ = HandlerTable::kNoTry;
   last_call_pc_ = 0;
   frame_patches_.clear();
+  fuel_patch_ = 0;
 }
 
 absl::Status FunctionCompiler::Finish(CompiledFunction& out) {
@@ -439,6 +440,7 @@ void FunctionCompiler::OnCallIndirect(uint32_t type_index, uint32_t table_index,
 // flushed: no value outlives the frame.
 
 void FunctionCompiler::OnReturnCall(uint32_t func_index, const FuncType& type) {
+  EndMeteredLine();
   PopArguments(type.params.size());
   MoveArguments(args_, type.params);
   PlanContext(locals_[context_local()].reg);
@@ -454,6 +456,7 @@ void FunctionCompiler::OnReturnCall(uint32_t func_index, const FuncType& type) {
 
 void FunctionCompiler::OnReturnCallIndirect(uint32_t type_index, uint32_t table_index,
                                             const FuncType& type) {
+  EndMeteredLine();
   const Value index = Pop();
   PopArguments(type.params.size());
   MoveArguments(args_, type.params);

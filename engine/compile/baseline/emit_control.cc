@@ -394,6 +394,7 @@ void FunctionCompiler::BindLabel(Control& control) {
 // --- Sink members.
 
 void FunctionCompiler::OnUnreachable() {
+  EndMeteredLine();
   asm_.Jump(TrapLabel(TrapCode::kUnreachable));
 }
 
@@ -402,6 +403,7 @@ void FunctionCompiler::OnBlock(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnLoop(const BlockSignature& signature) {
+  EndMeteredLine();
   Control& control = PushControl(ControlKind::kLoop, signature);
   if (checks_bounds_) {
     ForgetAssigned(control);
@@ -491,6 +493,7 @@ Cond FunctionCompiler::PopCondition() {
 }
 
 void FunctionCompiler::OnIf(const BlockSignature& signature) {
+  EndMeteredLine();
   const Cond cond = PopCondition();
   Control& control = PushControl(ControlKind::kIf, signature);
   if (control.block != kNone && !analysis_.blocks()[control.block].has_else) {
@@ -503,6 +506,7 @@ void FunctionCompiler::OnIf(const BlockSignature& signature) {
 }
 
 void FunctionCompiler::OnElse(bool reachable) {
+  EndMeteredLine();
   Control& control = controls_.back();
   if (reachable) {
     BranchTo(control);
@@ -520,6 +524,13 @@ void FunctionCompiler::OnElse(bool reachable) {
 
 void FunctionCompiler::OnEnd(bool reachable) {
   Control& control = controls_.back();
+  const bool goes_straight_on =
+      reachable &&
+      (control.kind == ControlKind::kLoop ||
+       (control.kind == ControlKind::kBlock && control.state == kNone && control.pads == kNone));
+  if (!goes_straight_on) {
+    EndMeteredLine();
+  }
   if (control.try_index != kNone) {
     MarkTry(handlers_.tries[control.try_index].outer);
   }
@@ -574,16 +585,19 @@ void FunctionCompiler::OnEnd(bool reachable) {
 }
 
 void FunctionCompiler::OnBr(uint32_t depth) {
+  EndMeteredLine();
   BranchTo(control(depth));
 }
 
 void FunctionCompiler::OnBrIf(uint32_t depth) {
+  EndMeteredLine();
   const Cond cond = PopCondition();
   pinned_ = 0;  // The flags are all that is left of the condition.
   BranchIf(cond, control(depth));
 }
 
 void FunctionCompiler::OnReturn() {
+  EndMeteredLine();
   EmitReturn();
 }
 
@@ -614,6 +628,7 @@ uint32_t FunctionCompiler::TableTarget(Control& target) {
 }
 
 void FunctionCompiler::OnBrTable(std::span<const uint32_t> depths, uint32_t default_depth) {
+  EndMeteredLine();
   Value index = Pop();
   if (depths.size() < kMinJumpTable) {
     const Reg reg = ToReg(index);

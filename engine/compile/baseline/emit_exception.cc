@@ -124,6 +124,7 @@ void FunctionCompiler::EmitPadsOf(Control& target) {
 }
 
 void FunctionCompiler::OnThrow(uint32_t tag_index, const FuncType& type) {
+  EndMeteredLine();
   PopArguments(type.params.size());
   if (current_try_ != HandlerTable::kNoTry) {
     FlushForCall(0);  // One of the function's own handlers may go on.
@@ -140,6 +141,7 @@ void FunctionCompiler::OnThrow(uint32_t tag_index, const FuncType& type) {
 }
 
 void FunctionCompiler::OnThrowRef() {
+  EndMeteredLine();
   const Value exception = Pop();
   if (current_try_ != HandlerTable::kNoTry) {
     FlushForCall(0);

@@ -70,11 +70,14 @@ class FunctionCompiler : public NullSink {
   // --- FunctionSink.
   bool failed() const { return asm_.failed() || asm_.is_too_large() || frame_too_large_; }
   void OnBegin(const FuncType& type, std::span<const ValType> locals);
-  void OnInstruction(Opcode /*op*/, uint32_t offset) {
+  void OnInstruction(Opcode op, uint32_t offset) {
     offset_ = offset;
     pinned_ = pending_pins_;
     pending_pins_ = 0;
     ++tick_;
+    if (options_.is_metered) [[unlikely]] {
+      Meter(op);
+    }
   }
   void OnFinish();
 
@@ -416,6 +419,12 @@ class FunctionCompiler : public NullSink {
   static BuiltinArg Imm(uint64_t bits) { return {true, bits, {}}; }
   static BuiltinArg Arg(const Value& value) { return {false, 0, value}; }
 
+  // --- fuel.cc
+  // Before an instruction is emitted: it is part of the line that is open, or begins one.
+  void Meter(Opcode op);
+  // The line ends here: control leaves it, or other control joins it.
+  void EndMeteredLine();
+
   // --- emit_exception.cc
   // From the last call on, calls are in the body of that try_table.
   void MarkTry(uint32_t try_index);
@@ -608,6 +617,8 @@ class FunctionCompiler : public NullSink {
   const Module& module_;
   const ContextLayout& layout_;
   const CompilerOptions options_;
+  uint32_t fuel_patch_ = 0;  // Where the price of the line that is open stands; 0: none is.
+  uint32_t fuel_price_ = 0;
   Assembler asm_;
   FunctionAnalysis analysis_;
 

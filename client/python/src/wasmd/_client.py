@@ -446,6 +446,7 @@ class Module:
         env: Mapping[str, str] | None = None,
         roots: Mapping[str, str] | None = None,
         max_memory_bytes: int = 0,
+        fuel: int | None = None,
         timeout: float | None = None,
         cancel: Cancellation | None = None,
     ) -> RunResult:
@@ -453,7 +454,7 @@ class Module:
 
         `args` includes argv[0]; default: the module's name alone. `stdin`: bytes, an open file, an iterable of bytes, or None for
         nothing. `stdout` and `stderr`: open files, or None to have them in the result. `roots`: guest path → the name of a directory
-        that the daemon's configuration offers. Trap: it trapped; what it wrote before is in the files, or lost.
+        that the daemon's configuration offers. `fuel`: the instructions that it may execute (docs/deadlines.md). Trap: it trapped; what it wrote before is in the files, or lost.
         """
         start = invocation_pb2.RunStart(
             module=self.digest,
@@ -469,6 +470,7 @@ class Module:
             stderr=invocation_pb2.Stdio(stream=True),
             invocation_id=next(self._client._ids),
             max_memory_bytes=max_memory_bytes,
+            fuel=fuel,
         )
         return _Run(self._client, start, stdin, stdout, stderr).wait(timeout, cancel)
 
