@@ -27,16 +27,17 @@ uint64_t OsPageBytes() {
   return bytes;
 }
 
-absl::StatusOr<Reservation> Reservation::Create(uint64_t size_bytes) {
-  void* base =
-      mmap(nullptr, size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) {
+absl::StatusOr<Reservation> Reservation::Create(uint64_t size_bytes, const Guards& guards) {
+  const uint64_t mapped_bytes = guards.before_bytes + size_bytes + guards.behind_bytes;
+  void* mapped =
+      mmap(nullptr, mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) {
     return SystemError(absl::StatusCode::kResourceExhausted, "cannot reserve address space",
-                       size_bytes);
+                       mapped_bytes);
   }
   // A core of a daemon with a thousand instances would be terabytes sparse. Best effort.
-  madvise(base, size_bytes, MADV_DONTDUMP);
-  return Reservation(static_cast<std::byte*>(base), size_bytes);
+  madvise(mapped, mapped_bytes, MADV_DONTDUMP);
+  return Reservation(static_cast<std::byte*>(mapped) + guards.before_bytes, size_bytes, guards);
 }
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
@@ -44,13 +45,14 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
     this->~Reservation();
     base_ = std::exchange(other.base_, nullptr);
     size_bytes_ = std::exchange(other.size_bytes_, 0);
+    guards_ = other.guards_;
   }
   return *this;
 }
 
 Reservation::~Reservation() {
   if (base_ != nullptr) {
-    munmap(base_, size_bytes_);
+    munmap(base_ - guards_.before_bytes, guards_.before_bytes + size_bytes_ + guards_.behind_bytes);
   }
 }
 

@@ -49,17 +49,29 @@ class SealedContents {
   const std::byte* mapped_ = nullptr;
 };
 
-// A private range of inaccessible, zero-filled memory, left out of core dumps. Takes no memory
-// until it is made accessible and touched. Owns the range; thread-compatible.
+// A private range of inaccessible, zero-filled memory, left out of core dumps, between guards: what
+// is next to it in the address space is its own and never accessible. Takes no memory until it is
+// made accessible and touched. Owns the range; thread-compatible.
+//
+//   base() - before_bytes     base()               base() + size_bytes()
+//     |---------- guard ---------|---- the range ----|---- guard, behind_bytes ----|
 class Reservation {
  public:
+  // Multiples of OsPageBytes().
+  struct Guards {
+    uint64_t before_bytes = 0;
+    uint64_t behind_bytes = 0;
+  };
+
   // Nothing.
   Reservation() = default;
   // kResourceExhausted: no address space.
-  static absl::StatusOr<Reservation> Create(uint64_t size_bytes);
+  static absl::StatusOr<Reservation> Create(uint64_t size_bytes) { return Create(size_bytes, {}); }
+  static absl::StatusOr<Reservation> Create(uint64_t size_bytes, const Guards& guards);
   Reservation(Reservation&& other) noexcept
       : base_(std::exchange(other.base_, nullptr)),
-        size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+        size_bytes_(std::exchange(other.size_bytes_, 0)),
+        guards_(other.guards_) {}
   Reservation& operator=(Reservation&& other) noexcept;
   ~Reservation();
 
@@ -83,9 +95,11 @@ class Reservation {
   bool Discard(uint64_t offset, uint64_t size_bytes);
 
  private:
-  Reservation(std::byte* base, uint64_t size_bytes) : base_(base), size_bytes_(size_bytes) {}
+  Reservation(std::byte* base, uint64_t size_bytes, const Guards& guards)
+      : base_(base), size_bytes_(size_bytes), guards_(guards) {}
   std::byte* base_ = nullptr;
   uint64_t size_bytes_ = 0;
+  Guards guards_;
 };
 
 // Memory for machine code: the same pages twice, once writable, once executable, so that no page

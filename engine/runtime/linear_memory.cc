@@ -77,7 +77,8 @@ absl::StatusOr<Reservation> LinearMemory::Reserve(const MemoryType& type) {
   uint64_t size_bytes =
       std::max(RoundUpToOsPage(MaxInstancePages(type) << type.page_shift), min_bytes);
   for (;;) {
-    absl::StatusOr<Reservation> reservation = Reservation::Create(size_bytes);
+    absl::StatusOr<Reservation> reservation = Reservation::Create(
+        size_bytes, {.before_bytes = kWasmPageBytes, .behind_bytes = kWasmPageBytes});
     if (reservation.ok() || size_bytes == min_bytes) {
       return reservation;
     }

@@ -11,7 +11,7 @@
 // Without a guard, code compares with size_bytes(), and the address space is what the memory can
 // grow to: its type's maximum, but at most 4 GiB or, with 64-bit addresses, kMaxMemory64Bytes, and
 // less where the system has less. Pages may be smaller than the system's: what is accessible ends
-// at the next OS page then.
+// at the next OS page then. A page's guard lies before and behind it all the same.
 //
 // Thread-compatible. base() is constant for the object's lifetime. Spec: syntax-meminst
 #ifndef WASMD_ENGINE_RUNTIME_LINEAR_MEMORY_H_

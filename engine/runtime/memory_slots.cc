@@ -103,7 +103,7 @@ bool MemorySlot::SetAccessible(uint64_t size_bytes) {
 }
 
 bool MemorySlots::CanReserve() {
-  return Reservation::Create(kReservationBytes).ok();
+  return Reservation::Create(kReservationBytes, {.before_bytes = kGuardBytes}).ok();
 }
 
 std::optional<MemorySlot> MemorySlots::Take(const MemoryImage* image) {
@@ -131,7 +131,8 @@ absl::StatusOr<MemorySlot> MemorySlots::Acquire(uint64_t size_bytes, const Memor
     }
   }
   if (!slot.has_value()) {
-    WASMD_ASSIGN_OR_RETURN(Reservation reservation, Reservation::Create(kReservationBytes));
+    WASMD_ASSIGN_OR_RETURN(Reservation reservation,
+                           Reservation::Create(kReservationBytes, {.before_bytes = kGuardBytes}));
     slot = MemorySlot(std::move(reservation));
   }
   // On failure the slot is in an unknown state and is unmapped.

@@ -2,7 +2,7 @@
 // costs few system calls or none. Private to engine/runtime.
 //
 //   slot    a reservation of kReservationBytes: the first accessible_bytes() can be read and
-//           written, the rest faults
+//           written, the rest faults; and so do the kGuardBytes in front of it
 //   image   what a module's active data segments make of its memory: sealed contents, mapped
 //           copy-on-write over the slot's first pages
 //
@@ -98,8 +98,11 @@ class MemorySlot {
 class MemorySlots {
  public:
   static constexpr uint64_t kReservationBytes = (uint64_t{8} << 30) + kWasmPageBytes;
-  // 8 TiB of the 128 that a process has, and 3,000 of its 65,530 mappings. TSan's shadow fits 444
-  // reservations in all.
+  // In front. Wasm's addresses are not negative, and nothing reaches there; if a compiler ever took
+  // a 32-bit index for a signed one, it would find this.
+  static constexpr uint64_t kGuardBytes = uint64_t{2} << 30;
+  // 10 TiB of the 128 that a process has, and 3,000 of its 65,530 mappings. TSan's shadow fits a
+  // few hundred reservations in all.
 #if defined(__SANITIZE_THREAD__)
   static constexpr size_t kMaxKeptSlots = 32;
 #elif defined(__has_feature)
