@@ -406,6 +406,24 @@ std::string ScanFuncs(const TenantModule& module) {
   return text + "(local.get $found))\n";
 }
 
+std::string BytesFuncs() {
+  return StrCat(R"(
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))
+    (func $give (result i32)
+      (i32.store (i32.const 16) (i32.const 32768))
+      (i32.store (i32.const 20) (i32.const )",
+                kBytesOutput, R"())
+      (i32.const 16))
+    (func (export "fill_bytes") (param i32 i32) (result i32)
+      (call $fill_all (i32.const 0) (i32.const 10) (i32.const 1) (i32.const 0)
+            (i64.const 0xa5a5a5a5a5a5a5a5))
+      (call $give))
+    (func (export "scan_bytes") (param i32 i32) (result i32)
+      (if (call $is_dirty (i32.const 0) (i32.const 32768)) (then unreachable))
+      (call $give))
+  )");
+}
+
 }  // namespace
 
 std::string TenantWat(const TenantModule& module) {
@@ -429,7 +447,7 @@ std::string TenantWat(const TenantModule& module) {
     }
     text += "\")\n";
   }
-  return text + FillFuncs(module) + ScanFuncs(module) + ")";
+  return StrCat(text, FillFuncs(module), ScanFuncs(module), module.bytes ? BytesFuncs() : "", ")");
 }
 
 }  // namespace wasmd::engine

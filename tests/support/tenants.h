@@ -55,9 +55,10 @@ enum TenantFinding : uint32_t {
 struct TenantModule {
   uint32_t min_pages = 1;
   uint32_t max_pages = 16;
-  bool data = false;  // An active segment, and with it an image of the memory.
-  bool host = false;  // Imports "host" "leave" (param i32) and "host" "silent", of kSilentResults.
-  bool wasi = false;  // Imports WASI; at least one page.
+  bool data = false;   // An active segment, and with it an image of the memory.
+  bool host = false;   // Imports "host" "leave" (param i32) and "host" "silent", of kSilentResults.
+  bool wasi = false;   // Imports WASI; at least one page.
+  bool bytes = false;  // Functions on byte strings; at least one page, and no data.
 };
 
 // Exports, all of i32 but where said:
@@ -67,12 +68,16 @@ struct TenantModule {
 //   arguments (kArgumentTypes …) -> findings: whether any argument is not zero
 //   throw_zeros (): throws an exception of kExceptionTypes' zeros
 //   keep (externref): puts it into a table and a global
+//   fill_bytes, scan_bytes: functions on byte strings (docs/bytes.md). The first fills, and gives a
+//         string of the pattern. The second gives kBytesOutput bytes of its memory from where its
+//         input lies: behind the input there are only zeros; it traps if there is anything before.
 std::string TenantWat(const TenantModule& module);
 
 // Types by letter: i(32) I(64) f(32) F(64) v(128) e(xternref).
 inline constexpr char kArgumentTypes[] = "iIfFviIfFviIfFviIfFviIfFviIfFviIfFviIfFviIfFviIfFv";
 inline constexpr char kSilentResults[] = "iIfFveiIfFveiIfFve";
 inline constexpr char kExceptionTypes[] = "iIfFviIfFv";
+inline constexpr uint32_t kBytesOutput = 32768;
 // What the input of a guest that scans is.
 inline constexpr char kScannersInput[] = "BBBB";
 

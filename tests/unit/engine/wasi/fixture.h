@@ -59,13 +59,19 @@ class WasiTest : public testing::Test {
   static constexpr uint32_t kMemoryBytes = 256 * 1024;
   static constexpr uint32_t kRoot = 3;  // The first preopen.
 
-  WasiTest() {
-    std::string name = testing::TempDir() + "wasi_test_XXXXXX";
+  // The scratch directory is made in `folder`.
+  explicit WasiTest(const std::string& folder = testing::TempDir()) {
+    std::string name = folder + "wasi_test_XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) {
       std::abort();
     }
     scratch_ = name;
     std::filesystem::create_directory(root());
+  }
+  // A folder in memory where that is to be had, for tests that make and remove files by the
+  // thousand.
+  static std::string FolderInMemory() {
+    return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm/" : testing::TempDir();
   }
   ~WasiTest() override {
     context_.reset();
