@@ -227,10 +227,11 @@ class PageTest(unittest.TestCase):
                 payload = [int(word, 16) for word in fields["payload"]][: fields["words"]]
                 number = client.submit(fields["kind"], fields["func"], payload, fields["tag"], fields["flags"],
                                        int(fields["deadline_ns"], 16))  # fmt: skip
-                if fields["cancel"] != "0x0000000000000000":
+                cancels = fields["cancel"] != "0x0000000000000000"
+                if cancels:
                     client.cancel(number)
                 client.flush()
-                self.assertEqual(rings, [1])
+                self.assertEqual(len(rings), 2 if cancels else 1)
                 at = 4096 + number % 4 * 64
                 self.assertEqual(segment[at : at + 64], (VECTORS / vector["file"]).read_bytes())
                 self.assertEqual(sum(segment), sum(segment[at : at + 64]))
