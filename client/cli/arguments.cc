@@ -10,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "client/cpp/text.h"
@@ -84,6 +86,17 @@ absl::StatusOr<uint64_t> ParseSize(std::string_view text) {
     }
   }
   return absl::InvalidArgumentError(Cat("not a size: '", text, "'; write 65536, 64M or 1.5G"));
+}
+
+absl::StatusOr<std::optional<uint64_t>> ParseFuel(std::string_view text) {
+  uint64_t fuel = 0;
+  // It takes signs and spaces too.
+  if (text.find_first_not_of("0123456789") != std::string_view::npos ||
+      !absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &fuel)) {
+    return absl::InvalidArgumentError(
+        Cat("not a number of instructions: '", text, "'; write 1000000"));
+  }
+  return std::optional(fuel);
 }
 
 absl::StatusOr<DirSpec> ParseDirSpec(std::string_view text) {

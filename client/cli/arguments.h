@@ -4,6 +4,7 @@
 #define WASMD_CLIENT_CLI_ARGUMENTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,9 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // "65536", "64K", "64KiB", "1.5G": powers of 1024. More than nothing.
 absl::StatusOr<uint64_t> ParseSize(std::string_view text);
+
+// Of fuel: "0", "1000000". Empty never.
+absl::StatusOr<std::optional<uint64_t>> ParseFuel(std::string_view text);
 
 // HOST::GUEST[:ro] of --dir and NAME::GUEST[:ro] of --root. Without ::GUEST the guest sees the
 // directory by its host name.

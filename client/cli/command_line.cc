@@ -200,8 +200,9 @@ void Parser::AddRun() {
                    "Limit of its linear memory, as in 64M")
       ->expected(1)
       ->type_name("SIZE");
-  run_->add_option("--fuel", run_arguments_.fuel,
-                   "Trap after so many instructions (docs/deadlines.md)")
+  run_->add_option("--fuel", Into(&run_arguments_.fuel, &ParseFuel),
+                   "Let it execute so many instructions, and no more")
+      ->expected(1)
       ->type_name("COUNT");
   run_->add_option("--stdin", run_arguments_.stdin_path, "Read its standard input from this file")
       ->type_name("FILE");
@@ -216,8 +217,9 @@ void Parser::AddCall() {
   call_->add_option("MODULE", call_arguments_.module, "A file, or a digest")->required();
   call_->add_option("FUNCTION", call_arguments_.func, "The export's name")->required();
   call_
-      ->add_option("--fuel", call_arguments_.fuel,
-                   "Trap after so many instructions (docs/deadlines.md)")
+      ->add_option("--fuel", Into(&call_arguments_.fuel, &ParseFuel),
+                   "Let it execute so many instructions, and no more")
+      ->expected(1)
       ->type_name("COUNT");
   call_->add_option("ARGUMENT", call_arguments_.args,
                     "Each as its type wants it: 30, -1, 0xff, 0.5, nan:0x1, inf, null");

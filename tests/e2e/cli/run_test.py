@@ -163,6 +163,21 @@ class Run(E2eTest):
         self.assertEqual(ended.code, 7)
         self.assertEqual(self.run_guest(guest("allocate_forever"), 4, options=("--max-memory", "16M")).code, DONE)
 
+    def test_fuel(self) -> None:
+        def left(fuel: int) -> int:
+            ended = self.run_guest(guest("exit_code"), 7, options=("-o", "json", "--fuel", str(fuel)))
+            self.assertEqual(ended.code, 7)
+            return json.loads(ended.stderr)["fuel_left"]
+
+        used = 10**9 - left(10**9)
+        self.assertGreater(used, 0)
+        # The same on each run, exactly enough, and one too little.
+        self.assertEqual(left(10**9), 10**9 - used)
+        self.assertEqual(left(used), 0)
+        ended = self.run_guest(guest("exit_code"), 7, options=("--fuel", str(used - 1)))
+        self.assertEqual(ended.code, TRAP)
+        self.assertIn("out of fuel", ended.stderr)
+
     def test_pipelines_end_quietly(self) -> None:
         command = " ".join(map(str, ctl_command(self.where(), "run", *self.way, guest("write_forever"))))
         ended = run_process(["bash", "-c", f"{command} | head -c 100000 | wc -c; echo ${{PIPESTATUS[0]}} >&2"])

@@ -39,11 +39,18 @@ std::string Error(const Words& words) {
 }
 
 TEST(CommandLineTest, RunTakesItsOptionsBeforeTheProgram) {
-  const CommandLine line =
-      Parse({"run",      "-a",           "/s",       "--dir",         "a::/",    "--dir",
-             "b::/b:ro", "-e",           "K=V",      "--env",         "L=",      "--timeout",
-             "5s",       "--max-memory", "64M",      "--no-pass-fds", "--stdin", "in",
-             "--argv0",  "me",           "prog.wasm"});
+  const CommandLine line = Parse({"run",      "-a",
+                                  "/s",       "--dir",
+                                  "a::/",     "--dir",
+                                  "b::/b:ro", "-e",
+                                  "K=V",      "--env",
+                                  "L=",       "--timeout",
+                                  "5s",       "--max-memory",
+                                  "64M",      "--no-pass-fds",
+                                  "--stdin",  "in",
+                                  "--argv0",  "me",
+                                  "--fuel",   "0",
+                                  "prog.wasm"});
   const auto& run = std::get<RunArguments>(line.command);
   EXPECT_EQ(line.common.address, "/s");
   EXPECT_EQ(line.common.timeout, absl::Seconds(5));
@@ -52,11 +59,22 @@ TEST(CommandLineTest, RunTakesItsOptionsBeforeTheProgram) {
   EXPECT_TRUE(run.dirs[1].read_only);
   EXPECT_THAT(run.env, ElementsAre(Pair("K", "V"), Pair("L", "")));
   EXPECT_EQ(run.max_memory_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(run.fuel, 0u);
   EXPECT_FALSE(run.pass_descriptors);
   EXPECT_EQ(run.stdin_path, "in");
   EXPECT_EQ(run.argv0, "me");
   EXPECT_EQ(run.module, "prog.wasm");
   EXPECT_THAT(run.args, IsEmpty());
+}
+
+TEST(CommandLineTest, FuelIsANumber) {
+  EXPECT_EQ(Command<CallArguments>({"call", "--fuel", "18446744073709551615", "m", "f"}).fuel,
+            UINT64_MAX);
+  EXPECT_EQ(Command<CallArguments>({"call", "m", "f"}).fuel, std::nullopt);
+  EXPECT_EQ(Command<RunArguments>({"run", "p"}).fuel, std::nullopt);
+  for (const char* const fuel : {"-1", "+1", "1k", "1.5", "", " 1", "18446744073709551616"}) {
+    EXPECT_THAT(Error({"run", "--fuel", fuel, "p"}), HasSubstr("number of instructions")) << fuel;
+  }
 }
 
 TEST(CommandLineTest, WhatFollowsTheProgramIsTheProgramsOwn) {
