@@ -107,6 +107,7 @@ absl::Status Scheduler::Start(TaskRunner& pool, Work work) {
     return absl::OkStatus();
   }
   invocation->End();
+  invocation->ReturnPriority();
   Unregister(*invocation);
   return placed;
 }

@@ -1,9 +1,14 @@
 // An invocation is stopped in whichever state it is, once, and its first reason stays.
 #include "daemon/pool/invocation.h"
 
+#include <sched.h>
+
+#include <thread>
+
 #include "gtest/gtest.h"
 
 #include "daemon/pool/engine_types.h"
+#include "engine/base/thread_priority.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -28,6 +33,31 @@ TEST(InvocationTest, NotDroppedOnceItRuns) {
   EXPECT_FALSE(invocation.Begin());
   invocation.Interrupt(InterruptReason::kDeadline);
   EXPECT_EQ(invocation.reason(), InterruptReason::kDeadline);
+  invocation.ReturnPriority();
+}
+
+// Otherwise it waits for a CPU like all others, with what it still has to do.
+TEST(InvocationTest, AThreadThatIsStoppedHasRealTimePriorityUntilItGivesItBack) {
+  bool may = false;
+  std::thread([&] { may = engine::RaiseThreadToRealTime(); }).join();
+  const auto policy = [] { return ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK; };
+  std::thread([&] {
+    Invocation queued({});
+    queued.Interrupt(InterruptReason::kCancel);
+    EXPECT_EQ(policy(), SCHED_OTHER) << "nobody runs it";
+    Invocation invocation({});
+    ASSERT_TRUE(invocation.Begin());
+    std::thread([&] { invocation.Interrupt(InterruptReason::kCancel); }).join();
+    EXPECT_EQ(policy(), may ? SCHED_FIFO : SCHED_OTHER);
+    invocation.End();
+    invocation.ReturnPriority();
+    EXPECT_EQ(policy(), SCHED_OTHER);
+    Invocation over({});
+    ASSERT_TRUE(over.Begin());
+    over.End();
+    over.Interrupt(InterruptReason::kCancel);
+    EXPECT_EQ(policy(), SCHED_OTHER) << "it is over";
+  }).join();
 }
 
 TEST(InvocationTest, AnInterruptBeforeArmingReachesTheStore) {
@@ -40,6 +70,7 @@ TEST(InvocationTest, AnInterruptBeforeArmingReachesTheStore) {
   invocation.Arm(store);
   EXPECT_TRUE(store.interrupt_requested());
   invocation.End();
+  invocation.ReturnPriority();
 }
 
 TEST(InvocationTest, AnInterruptAfterItsEndReachesNothing) {

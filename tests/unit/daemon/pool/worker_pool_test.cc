@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "engine/base/thread_priority.h"
 #include "proto/ring/layout.h"
 #include "proto/ring/ring.h"
 #include "proto/ring/wait.h"
@@ -76,10 +78,12 @@ class EchoSource : public RingSource {
           absl::SleepFor(absl::Microseconds(100));
         }
       }
+      policy.store(::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK);
       if (visit.EndCall()) {
         settled.fetch_add(1);
       }
       Complete(message, interrupted_by.exchange(0));
+      visit.ReturnPriority();
       if (end_.TakeSleeperRelaxed() != ring::kAwake) {
         ring::FutexWake(end_.client_wait_word());
       }
@@ -114,6 +118,7 @@ class EchoSource : public RingSource {
   std::atomic<uint32_t> interrupted_by{0};
   std::atomic<uint32_t> violations{0};
   std::atomic<uint32_t> settled{0};
+  std::atomic<int> policy{-1};  // Of the thread, when its last call ended.
   std::atomic<WorkerPool*> unpark_at_once{nullptr};
 
  private:
@@ -250,6 +255,30 @@ TEST_F(WorkerPoolTest, NoWorkerHasRealTimePriority) {
   ASSERT_TRUE(Eventually([&] { return policy.load() != -1; }));
   EXPECT_EQ(policy.load(), SCHED_OTHER);
   EXPECT_GE(pool_->hand_overs(), 1u) << "it did not run on a thread that the watchdog started";
+}
+
+// On a busy machine it would not get a CPU to stop on.
+TEST_F(WorkerPoolTest, AWorkerThatIsStoppedHasRealTimePriorityUntilItHasAnswered) {
+  bool may = false;
+  std::thread([&] { may = engine::RaiseThreadToRealTime(); }).join();
+  Start(Sized(1, 1));
+  Echo& echo = Attach();
+  for (int i = 0; i < 20; ++i) {
+    echo.source->stuck.store(false);
+    echo.Submit(1, 0, i % 2 == 0 ? ring::MonotonicNs() + 1'000'000 : 0);
+    ASSERT_TRUE(Eventually([&] { return echo.source->stuck.load(); }));
+    if (i % 2 != 0) {
+      pool_->InterruptAll(engine::InterruptReason::kShutdown);
+    }
+    EXPECT_NE(echo.Wait().code, 0u);
+    EXPECT_EQ(echo.source->policy.load(), may ? SCHED_FIFO : SCHED_OTHER) << i;
+    // The next call is an ordinary one.
+    ASSERT_TRUE(echo.Echoes(3));
+    EXPECT_EQ(echo.source->policy.load(), SCHED_OTHER) << i;
+  }
+  if (!may) {
+    std::cout << "this process may not have real-time priority: nothing was lent\n";
+  }
 }
 
 TEST_F(WorkerPoolTest, AnswersWhetherOrNotEitherSideSleeps) {
