@@ -28,7 +28,8 @@ constexpr int kPrSetMdwe = 65;
 constexpr int kPrGetMdwe = 66;
 constexpr unsigned long kMdweRefuseExecGain = 1;
 
-constexpr rlim_t kWatchdogPriority = 1;
+// RaiseThreadToRealTime's.
+constexpr rlim_t kWatchdogPriority = 2;
 
 absl::Status Refused(std::string_view what, absl::StatusCode code = absl::StatusCode::kInternal) {
   return {code, StrCat(what, ": ", std::strerror(errno))};  // NOLINT(concurrency-mt-unsafe)

@@ -21,7 +21,7 @@ enum class KeptCapabilities : bool {
   kFiles,
 };
 // Drops all others from every set, the bounding set included. Of the calling thread and those that
-// it starts. A process with CAP_SYS_NICE sets RLIMIT_RTPRIO to 1 first, so that its watchdogs keep
+// it starts. A process with CAP_SYS_NICE sets RLIMIT_RTPRIO to 2 first, so that its watchdogs keep
 // their priority; where it may not (no CAP_SYS_RESOURCE), it keeps CAP_SYS_NICE. Returns the names
 // of what is left: "dac_override".
 absl::StatusOr<std::vector<std::string>> DropCapabilities(KeptCapabilities kept);

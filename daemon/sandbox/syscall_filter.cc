@@ -119,8 +119,9 @@ Alternatives AlternativesOf(Condition condition) {
       return {{Bits(1, kMfdExec, 0)}};
     case Condition::kThread:
       return {{Bits(0, kCloneOfThread | AllNamespaceFlags(), kCloneOfThread)}};
-    case Condition::kThisThread:
-      return {{Int(0, 0)}};
+    case Condition::kPriorityLoan:
+      return AnyOf(1, std::array<uint64_t, 2>{SCHED_FIFO | SCHED_RESET_ON_FORK,
+                                              SCHED_NORMAL | SCHED_RESET_ON_FORK});
     case Condition::kOneThread:
       return {{Int(0, PRIO_PROCESS)}};
     case Condition::kThisProcess:

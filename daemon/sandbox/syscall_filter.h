@@ -32,7 +32,7 @@ enum class SyscallCondition : uint8_t {
   kNotExecutable,      // mmap, mprotect without PROT_EXEC: code's mapping exists since the start.
   kNoExecutableMemfd,  // Without MFD_EXEC.
   kThread,             // clone: a thread of this process, in its namespaces.
-  kThisThread,         // The first argument is 0.
+  kPriorityLoan,       // SCHED_FIFO or SCHED_OTHER, not handed on to threads; of any thread.
   kOneThread,          // setpriority: one thread's, not a group's or user's.
   kThisProcess,        // The first argument is this process.
   kThreadName,         // PR_SET_NAME.

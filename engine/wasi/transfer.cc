@@ -81,6 +81,44 @@ ssize_t Call(bool write, int fd, const iovec* iovecs, int count, std::optional<i
   return result < 0 ? -errno : result;
 }
 
+// What one system call of a regular file may transfer: no signal ends it before that is done.
+constexpr size_t kPieceBytes = 16 << 20;
+
+// As Call, of what never waits; in pieces where it is much. -EINTR: the guest was interrupted.
+ssize_t CallInPieces(bool write, const Guest& guest, int fd, Iovecs& iovecs,
+                     std::optional<int64_t> offset) {
+  const std::span<const iovec> entries(iovecs.data(), static_cast<size_t>(iovecs.count()));
+  size_t total = 0;
+  for (const iovec& entry : entries) {
+    total += entry.iov_len;
+  }
+  if (total <= kPieceBytes) {
+    return Call(write, fd, iovecs.data(), iovecs.count(), offset, 0);
+  }
+  ssize_t done = 0;
+  for (const iovec& entry : entries) {
+    for (size_t at = 0; at < entry.iov_len;) {
+      const iovec piece = {static_cast<std::byte*>(entry.iov_base) + at,
+                           std::min(entry.iov_len - at, kPieceBytes)};
+      const std::optional<int64_t> place =
+          offset.has_value() ? std::optional(*offset + done) : std::nullopt;
+      const ssize_t result = Call(write, fd, &piece, 1, place, 0);
+      if (result < 0) {
+        return done != 0 ? done : result;
+      }
+      done += result;
+      at += piece.iov_len;
+      if (guest.interrupted()) {
+        return -EINTR;
+      }
+      if (static_cast<size_t>(result) < piece.iov_len) {
+        return done;
+      }
+    }
+  }
+  return done;
+}
+
 // As Call, but waits with an eye on the interrupt. kSuccess: `size_bytes` went over.
 Answer CallOrWait(bool write, Guest& guest, Descriptor& descriptor, Iovecs& iovecs,
                   std::optional<int64_t> offset, uint32_t& size_bytes) {
@@ -93,7 +131,7 @@ Answer CallOrWait(bool write, Guest& guest, Descriptor& descriptor, Iovecs& iove
   while (true) {
     ssize_t result = 0;
     if (!descriptor.may_block) {
-      result = Call(write, fd, iovecs.data(), iovecs.count(), offset, 0);
+      result = CallInPieces(write, guest, fd, iovecs, offset);
     } else if (!descriptor.no_nowait) {
       result = Call(write, fd, iovecs.data(), iovecs.count(), offset, RWF_NOWAIT);
       if (result == -EOPNOTSUPP) {

@@ -169,14 +169,14 @@ TEST_F(SandboxTest, BasicLeavesFilesAlone) {
 TEST_F(SandboxTest, WatchdogsKeepTheirPriority) {
   const ChildEnd end = InChild([this](const Say& say) {
     sched_param priority{};
-    priority.sched_priority = 1;
+    priority.sched_priority = 2;
     const auto raise = [&priority] {
-      return Errno(::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
+      return Errno(::sched_setscheduler(::gettid(), SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
     };
     const std::string before = raise();
     priority.sched_priority = 0;
     static_cast<void>(::sched_setscheduler(0, SCHED_OTHER, &priority));
-    priority.sched_priority = 1;
+    priority.sched_priority = 2;
     absl::StatusOr<Sandbox> sandbox = Enter(SandboxMode::kStrict);
     if (!sandbox.ok() || !sandbox->Seal().ok()) {
       say("failed");

@@ -289,9 +289,20 @@ std::vector<Probe> StrictProbes() {
          return 0L;
        }},
       {"sched_setscheduler", "this thread", true,
+       [&param] {
+         return ::syscall(SYS_sched_setscheduler, 0, SCHED_OTHER | SCHED_RESET_ON_FORK, &param);
+       }},
+      {"sched_setscheduler", "a thread by its number", true,
+       [&param] {
+         return ::syscall(SYS_sched_setscheduler, ::gettid(), SCHED_OTHER | SCHED_RESET_ON_FORK,
+                          &param);
+       }},
+      {"sched_setscheduler", "a policy that threads inherit", false,
        [&param] { return ::syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &param); }},
-      {"sched_setscheduler", "another process", false,
-       [&param, parent] { return ::syscall(SYS_sched_setscheduler, parent, SCHED_OTHER, &param); }},
+      {"sched_setscheduler", "another policy", false,
+       [&param] {
+         return ::syscall(SYS_sched_setscheduler, 0, SCHED_IDLE | SCHED_RESET_ON_FORK, &param);
+       }},
       {"setpriority", "a thread", true, [] { return ::setpriority(PRIO_PROCESS, 0, 19); }},
       {"setpriority", "a user", false, [] { return ::setpriority(PRIO_USER, 0, 19); }},
       {"kill", "itself", true, [] { return Kill(::getpid()); }},

@@ -210,6 +210,34 @@ TEST_F(StreamsTest, InterruptEndsAWriteToAFullStream) {
   EXPECT_EQ((*queue)->size_bytes(), 16u);
 }
 
+// No signal ends a system call on a regular file: much goes over in pieces.
+TEST_F(StreamsTest, InterruptEndsALongTransferInTheMiddle) {
+  Start();
+  constexpr uint32_t kEntryBytes = 200'000;
+  constexpr uint32_t kEntries = 100;  // 20 MB, of the same bytes again and again.
+  const uint32_t buffer = Alloc(kEntryBytes);
+  std::memset(memory().data() + buffer, 'x', kEntryBytes);
+  const uint32_t iovecs =
+      PutIovecs(std::vector<abi::Iovec>(kEntries, abi::Iovec{buffer, kEntryBytes}));
+  const uint32_t out = Alloc(4);
+  const uint32_t fd = MustOpen("long", abi::kOpenCreat, kRead | abi::kRightFdWrite);
+  ASSERT_EQ(wasi().FdWrite(guest(), fd, iovecs, kEntries, out), Errno::kSuccess);
+  EXPECT_EQ(Get<uint32_t>(out), kEntries * kEntryBytes);
+  ASSERT_EQ(wasi().FdPwrite(guest(), fd, iovecs, kEntries, 7, out), Errno::kSuccess);
+  EXPECT_EQ(Get<uint32_t>(out), kEntries * kEntryBytes);
+  EXPECT_EQ(std::filesystem::file_size(root() / "long"), kEntries * kEntryBytes + 7);
+  // What is there, and not more.
+  ASSERT_EQ(wasi().FdPread(guest(), fd, iovecs, kEntries, 100, out), Errno::kSuccess);
+  EXPECT_EQ(Get<uint32_t>(out), kEntries * kEntryBytes + 7 - 100);
+  ASSERT_EQ(wasi().FdPread(guest(), fd, iovecs, kEntries, 1'000'000'000, out), Errno::kSuccess);
+  EXPECT_EQ(Get<uint32_t>(out), 0u);
+  const uint32_t other = MustOpen("other", abi::kOpenCreat, kRead | abi::kRightFdWrite);
+  Interrupt();
+  EXPECT_EQ(wasi().FdWrite(guest(), other, iovecs, kEntries, out), Answer::Interrupted());
+  EXPECT_EQ(std::filesystem::file_size(root() / "other"), kEntryBytes) << "one piece";
+  EXPECT_EQ(wasi().FdRead(guest(), fd, iovecs, kEntries, out), Answer::Interrupted());
+}
+
 TEST_F(StreamsTest, AFifoIsWaitedForUnlessNonblocking) {
   ASSERT_EQ(::mkfifo((root() / "fifo").c_str(), 0600), 0);
   const UniqueFd other(::open((root() / "fifo").c_str(), O_RDWR | O_CLOEXEC));
