@@ -57,9 +57,10 @@ absl::StatusOr<std::shared_ptr<LoadedModule>> Engine::Load(
   const int threads = std::max(options.threads, 1);
   WASMD_RETURN_IF_ERROR(ValidateModule(module, threads, options.cancel));
   WASMD_RETURN_IF_ERROR(CheckCancel(options));
-  WASMD_ASSIGN_OR_RETURN(std::shared_ptr<LoadedModule> loaded,
-                         LoadedModule::Create(env_, std::move(bytes), std::move(module),
-                                              options.tier, options.is_metered));
+  WASMD_ASSIGN_OR_RETURN(
+      std::shared_ptr<LoadedModule> loaded,
+      LoadedModule::Create(env_, std::move(bytes), std::move(module), options.tier,
+                           options.is_metered, options.code_accountant));
   if (options.mode == CompileMode::kEager) {
     WASMD_RETURN_IF_ERROR(loaded->CompileAll(
         {.threads = threads, .cancel = options.cancel, .progress = options.progress}));

@@ -32,6 +32,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/abi/bounds_checks.h"      // IWYU pragma: export
+#include "engine/base/accountant.h"        // IWYU pragma: export
 #include "engine/compile/compiler.h"       // IWYU pragma: export
 #include "engine/runtime/extern_type.h"    // IWYU pragma: export
 #include "engine/runtime/func_handle.h"    // IWYU pragma: export
@@ -81,6 +82,10 @@ struct LoadOptions {
   const std::atomic<bool>* cancel = nullptr;
   // Eager compilation only; see CompileOptions::progress.
   std::function<void(uint64_t done, uint64_t total)> progress = nullptr;
+  // Is charged for the bytes of machine code, whenever they are made, until the module has gone.
+  // Where it refuses, a load fails with kResourceExhausted, and a call of a function that would
+  // have to be compiled traps (kCompileError). Null: nobody. Shared: with the module.
+  std::shared_ptr<Accountant> code_accountant = nullptr;
 };
 
 // Thread-safe.

@@ -7,6 +7,7 @@
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/str_cat.h"
 
 namespace wasmd::engine {
 namespace {
@@ -28,15 +29,52 @@ bool CodeQuota::Take(uint64_t size_bytes) {
   return true;
 }
 
-ModuleCode::ModuleCode(CodeArena& arena, CodeQuota& quota, const void* owner)
-    : arena_(arena), quota_(quota), owner_(owner) {}
+ModuleCode::ModuleCode(CodeArena& arena, CodeQuota& quota, const void* owner,
+                       std::shared_ptr<Accountant> accountant)
+    : arena_(arena), quota_(quota), owner_(owner), accountant_(std::move(accountant)) {}
 
 ModuleCode::~ModuleCode() {
   const MutexLock lock(mutex_);
   for (const ChunkRun run : runs_) {
     arena_.Free(run);
-    quota_.Give(run.count * kCodeChunkBytes);
+    Uncharge(run.count);
   }
+}
+
+absl::Status ModuleCode::Charge(uint64_t count) {
+  const uint64_t bytes = count * kCodeChunkBytes;
+  if (!quota_.Take(bytes)) {
+    return absl::ResourceExhaustedError(
+        "the engine's code memory is spent (EngineOptions::code_bytes)");
+  }
+  if (accountant_ != nullptr) {
+    if (const std::optional<NamedLimit> refusal = accountant_->Charge(bytes)) {
+      quota_.Give(bytes);
+      return absl::ResourceExhaustedError(StrCat("the machine code is over the limit ",
+                                                 refusal->name, " of ", refusal->amount, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ModuleCode::Uncharge(uint64_t count) {
+  quota_.Give(count * kCodeChunkBytes);
+  if (accountant_ != nullptr) {
+    accountant_->Release(count * kCodeChunkBytes);
+  }
+}
+
+absl::StatusOr<ChunkRun> ModuleCode::TakeRun(uint64_t needed) {
+  uint64_t count = std::max(needed, std::min(chunks_, kMaxRunChunks));
+  if (!Charge(count).ok()) {
+    count = needed;
+    WASMD_RETURN_IF_ERROR(Charge(count));
+  }
+  absl::StatusOr<ChunkRun> run = arena_.Take(static_cast<uint32_t>(count), ChunkOwnerOf(*this));
+  if (!run.ok()) {
+    Uncharge(count);
+  }
+  return run;
 }
 
 absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<const uint8_t> code,
@@ -47,21 +85,9 @@ absl::StatusOr<const void*> ModuleCode::Append(uint32_t func_index, std::span<co
   const uint64_t room = runs_.empty() ? 0 : runs_.back().count * kCodeChunkBytes - fill_bytes_;
   if (code.size() > room) {
     const uint64_t needed = (code.size() + kCodeChunkBytes - 1) / kCodeChunkBytes;
-    uint64_t count = std::max(needed, std::min(chunks_, kMaxRunChunks));
-    if (!quota_.Take(count * kCodeChunkBytes)) {
-      count = needed;
-      if (!quota_.Take(count * kCodeChunkBytes)) {
-        return absl::ResourceExhaustedError(
-            "the engine's code memory is spent (EngineOptions::code_bytes)");
-      }
-    }
-    absl::StatusOr<ChunkRun> run = arena_.Take(static_cast<uint32_t>(count), ChunkOwnerOf(*this));
-    if (!run.ok()) {
-      quota_.Give(count * kCodeChunkBytes);
-      return run.status();
-    }
-    runs_.push_back(*run);
-    chunks_ += count;
+    WASMD_ASSIGN_OR_RETURN(const ChunkRun run, TakeRun(needed));
+    runs_.push_back(run);
+    chunks_ += run.count;
     fill_bytes_ = 0;
   }
   const uint32_t chunk = runs_.back().first;

@@ -19,6 +19,7 @@
 
 #include "engine/abi/code_site.h"
 #include "engine/abi/exception.h"
+#include "engine/base/accountant.h"
 #include "engine/base/mutex.h"
 #include "engine/code/code_arena.h"
 
@@ -40,13 +41,15 @@ class CodeQuota {
 class ModuleCode {
  public:
   // `owner` is what owner() gives back: whoever finds the code by a pc wants to know its module.
-  ModuleCode(CodeArena& arena, CodeQuota& quota, const void* owner);
+  // `accountant` is charged for the chunks that the code takes; null: nobody.
+  ModuleCode(CodeArena& arena, CodeQuota& quota, const void* owner,
+             std::shared_ptr<Accountant> accountant = nullptr);
   ModuleCode(const ModuleCode&) = delete;
   ModuleCode& operator=(const ModuleCode&) = delete;
   ~ModuleCode();
 
   // Puts a function's code into the arena and returns its address. `sites` are ascending by
-  // pc_offset. kResourceExhausted: the quota or the arena is spent.
+  // pc_offset. kResourceExhausted: the quota or the arena is spent, or the accountant refuses.
   absl::StatusOr<const void*> Append(uint32_t func_index, std::span<const uint8_t> code,
                                      std::vector<CodeSite> sites, HandlerTable handlers = {});
 
@@ -70,6 +73,7 @@ class ModuleCode {
   Handlers HandlersAt(uint64_t return_address) const;
 
   const void* owner() const { return owner_; }
+  const std::shared_ptr<Accountant>& accountant() const { return accountant_; }
   uint64_t code_bytes() const;
   uint64_t arena_bytes() const;
 
@@ -81,9 +85,15 @@ class ModuleCode {
     std::unique_ptr<const HandlerTable> handlers;  // Few functions have any.
   };
 
+  // Chunks for `needed` of them, or for more to come if they are to be had.
+  absl::StatusOr<ChunkRun> TakeRun(uint64_t needed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Charge(uint64_t count);
+  void Uncharge(uint64_t count);
+
   CodeArena& arena_;
   CodeQuota& quota_;
   const void* const owner_;
+  const std::shared_ptr<Accountant> accountant_;  // Shared with other modules.
   mutable Mutex mutex_;
   std::vector<ChunkRun> runs_ ABSL_GUARDED_BY(mutex_);  // The last one is being filled.
   uint64_t fill_bytes_ ABSL_GUARDED_BY(mutex_) = 0;     // Of the last run.

@@ -21,15 +21,17 @@ ExceptionObject* ExceptionHeap::New(const TagInstance& tag, std::span<const Cell
   if (live_bytes_ + size > collect_at_bytes_) {
     Collect(values);
   }
-  if (size > kMaxExceptionBytes - live_bytes_ || !store_.memory_quota.Take(size)) {
+  if (!Take(size)) {
     Collect(values);
-    if (size > kMaxExceptionBytes - live_bytes_ || !store_.memory_quota.Take(size)) {
+    if (!Take(size)) {
       return nullptr;
     }
+    store_.heap_quota.ForgetRefusal();
+    store_.memory_quota.ForgetRefusal();
   }
   void* const memory = ::operator new(size, std::align_val_t{alignof(Cell)}, std::nothrow);
   if (memory == nullptr) {
-    store_.memory_quota.Give(size);
+    Give(size);
     return nullptr;
   }
   auto* const exception = new (memory) ExceptionObject;
@@ -43,11 +45,27 @@ ExceptionObject* ExceptionHeap::New(const TagInstance& tag, std::span<const Cell
   return exception;
 }
 
+bool ExceptionHeap::Take(uint64_t bytes) {
+  if (!store_.heap_quota.Take(bytes)) {
+    return false;
+  }
+  if (!store_.memory_quota.Take(bytes)) {
+    store_.heap_quota.Give(bytes);
+    return false;
+  }
+  return true;
+}
+
+void ExceptionHeap::Give(uint64_t bytes) {
+  store_.heap_quota.Give(bytes);
+  store_.memory_quota.Give(bytes);
+}
+
 void ExceptionHeap::Free(ExceptionObject* exception) {
   const size_t size = ExceptionObject::SizeFor(exception->value_count);
   objects_.erase(exception);
   live_bytes_ -= size;
-  store_.memory_quota.Give(size);
+  Give(size);
   ::operator delete(exception, std::align_val_t{alignof(Cell)});
 }
 

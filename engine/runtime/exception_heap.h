@@ -45,7 +45,7 @@ class ExceptionHeap {
   ExceptionHeap& operator=(const ExceptionHeap&) = delete;
   ~ExceptionHeap();
 
-  // A new one with these values. Null: kMaxExceptionBytes are alive, or the store's memory is
+  // A new one with these values. Null: StoreOptions::heap_bytes are alive, or the store's memory is
   // spent.
   ExceptionObject* New(const TagInstance& tag, std::span<const Cell> values);
   // Whether it is an exception of this store, which is still alive.
@@ -68,6 +68,8 @@ class ExceptionHeap {
 
  private:
   void KeepExnRef(uint64_t exnref);
+  bool Take(uint64_t bytes);
+  void Give(uint64_t bytes);
   void Free(ExceptionObject* exception);
   void DropPending();
   void Collect(std::span<const Cell> values);

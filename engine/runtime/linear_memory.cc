@@ -36,9 +36,8 @@ absl::StatusOr<std::unique_ptr<LinearMemory>> LinearMemory::Create(
   }
   const uint64_t size_bytes = type.limits.min << type.page_shift;
   if (!quota.Take(size_bytes)) {
-    return absl::ResourceExhaustedError(StrCat("a memory of ", type.limits.min,
-                                               " pages is over the store's limit of ",
-                                               quota.limit(), " bytes"));
+    return absl::ResourceExhaustedError(
+        StrCat("a memory of ", type.limits.min, " pages is over the limit ", LimitText(quota)));
   }
   std::unique_ptr<LinearMemory> memory;
   absl::Status status;

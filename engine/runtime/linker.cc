@@ -137,6 +137,13 @@ class Instantiator {
         layout_(code_.layout()),
         owned_instance_(new Instance(store, std::move(module))),
         instance_(owned_instance_.get()) {}
+  Instantiator(const Instantiator&) = delete;
+  Instantiator& operator=(const Instantiator&) = delete;
+  ~Instantiator() {
+    if (owned_instance_ != nullptr) {
+      impl_.instance_quota.Give(taken_bytes_);
+    }
+  }
 
   // `imports`: what each is linked to, of the right type.
   absl::Status Build(std::span<const Linker::Definition* const> imports);
@@ -145,6 +152,7 @@ class Instantiator {
   absl::StatusOr<Instantiation> Run();
 
  private:
+  absl::Status TakeBytes();
   absl::Status AllocateContext();
   absl::Status LinkImports(std::span<const Linker::Definition* const> imports);
   void LinkFunc(const Linker::Definition& definition);
@@ -172,6 +180,7 @@ class Instantiator {
   LoadedModule::Impl& code_;
   const Module& module_;
   const ContextLayout& layout_;
+  uint64_t taken_bytes_ = 0;  // Of the instance's own state.
   std::vector<std::unique_ptr<HostBinding>> bindings_;
   std::vector<std::unique_ptr<TableInstance>> tables_;
   std::vector<std::unique_ptr<LinearMemory>> memories_;
@@ -179,6 +188,27 @@ class Instantiator {
       owned_instance_;  // Goes before what it refers to. Null once it is the store's.
   Instance* const instance_;
 };
+
+// What the host keeps for an instance beside its memories and tables. Function references are made
+// when they are asked for, but then nobody can refuse them.
+absl::Status Instantiator::TakeBytes() {
+  uint64_t bytes = layout_.total_bytes() + module_.funcs.size() * sizeof(FuncRef) +
+                   module_.globals.size() * (sizeof(GlobalInstance) + sizeof(GlobalInstance*)) +
+                   module_.datas.size() / 8;
+  for (const ElemSegment& segment : module_.elems) {
+    bytes += sizeof(std::vector<uint64_t>);
+    if (segment.mode == ElemSegment::Mode::kPassive) {
+      bytes += segment.init.size() * sizeof(uint64_t);
+    }
+  }
+  if (!impl_.instance_quota.Take(bytes)) {
+    return absl::ResourceExhaustedError(StrCat("an instance of ", bytes,
+                                               " bytes beside its memories is over the limit ",
+                                               LimitText(impl_.instance_quota)));
+  }
+  taken_bytes_ = bytes;
+  return absl::OkStatus();
+}
 
 absl::Status Instantiator::AllocateContext() {
   void* memory = std::aligned_alloc(alignof(Cell), layout_.total_bytes());
@@ -363,6 +393,7 @@ absl::Status Instantiator::Build(std::span<const Linker::Definition* const> impo
     return absl::ResourceExhaustedError(
         StrCat("the store has ", impl_.options.instances, " instances, its limit"));
   }
+  WASMD_RETURN_IF_ERROR(TakeBytes());
   WASMD_RETURN_IF_ERROR(AllocateContext());
   WASMD_RETURN_IF_ERROR(LinkImports(imports));
   WASMD_RETURN_IF_ERROR(MakeTables());

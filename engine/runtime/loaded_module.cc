@@ -89,7 +89,7 @@ class LoadedModule::Impl::CompilerLease {
 
 LoadedModule::Impl::Impl(std::shared_ptr<RuntimeEnv> env,
                          std::shared_ptr<const std::vector<std::byte>> bytes, Module module,
-                         Tier tier, bool is_metered)
+                         Tier tier, bool is_metered, std::shared_ptr<Accountant> code_accountant)
     : env_(std::move(env)),
       bytes_(std::move(bytes)),
       module_(std::move(module)),
@@ -97,7 +97,7 @@ LoadedModule::Impl::Impl(std::shared_ptr<RuntimeEnv> env,
       is_metered_(is_metered),
       layout_(module_),
       func_table_(new std::atomic<const void*>[module_.funcs.size()]),
-      code_(env_->arena(), env_->quota(), this) {
+      code_(env_->arena(), env_->quota(), this, std::move(code_accountant)) {
   types_.reserve(module_.types.size());
   type_ids_.reserve(module_.types.size());
   for (const FuncType& type : module_.types) {
@@ -258,17 +258,19 @@ LoadedModule::~LoadedModule() = default;
 
 absl::StatusOr<std::shared_ptr<LoadedModule>> LoadedModule::Create(
     std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
-    Module module, Tier tier, bool is_metered) {
+    Module module, Tier tier, bool is_metered, std::shared_ptr<Accountant> code_accountant) {
   WASMD_CHECK(module.bytes.data() == bytes->data() && module.bytes.size() == bytes->size());
-  return std::shared_ptr<LoadedModule>(new LoadedModule(std::make_shared<Impl>(
-      std::move(env), std::move(bytes), std::move(module), tier, is_metered)));
+  return std::shared_ptr<LoadedModule>(
+      new LoadedModule(std::make_shared<Impl>(std::move(env), std::move(bytes), std::move(module),
+                                              tier, is_metered, std::move(code_accountant))));
 }
 
 std::shared_ptr<LoadedModule> LoadedModule::Impl::Metered() {
   const MutexLock lock(mutex_);
   if (metered_ == nullptr) {
     // Validated already; what refers into the bytes goes on doing so.
-    metered_ = *LoadedModule::Create(env_, bytes_, module_, tier_, /*is_metered=*/true);
+    metered_ = *LoadedModule::Create(env_, bytes_, module_, tier_, /*is_metered=*/true,
+                                     code_.accountant());
   }
   return metered_;
 }

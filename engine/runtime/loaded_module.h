@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "engine/base/accountant.h"
 #include "engine/compile/compiler.h"
 #include "engine/runtime/extern_type.h"
 #include "engine/wasm/module.h"
@@ -50,10 +51,11 @@ struct CompileOptions {
 class LoadedModule : public std::enable_shared_from_this<LoadedModule> {
  public:
   class Impl;
-  // For Engine::Load. `module` is validated and refers into `bytes`.
+  // For Engine::Load. `module` is validated and refers into `bytes`. `code_accountant`: as
+  // LoadOptions'.
   static absl::StatusOr<std::shared_ptr<LoadedModule>> Create(
       std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
-      Module module, Tier tier, bool is_metered);
+      Module module, Tier tier, bool is_metered, std::shared_ptr<Accountant> code_accountant);
   LoadedModule(const LoadedModule&) = delete;
   LoadedModule& operator=(const LoadedModule&) = delete;
   ~LoadedModule();
@@ -73,7 +75,7 @@ class LoadedModule : public std::enable_shared_from_this<LoadedModule> {
   std::shared_ptr<LoadedModule> Metered();
 
   // Compiles what is not compiled yet. kCancelled: `cancel` was set. kResourceExhausted: the code
-  // arena is full; what is compiled stays. May run while instances run.
+  // arena is full, or the accountant refuses; what is compiled stays. May run while instances run.
   absl::Status CompileAll(const CompileOptions& options);
 
   Impl& impl() const { return *impl_; }

@@ -31,7 +31,7 @@ namespace wasmd::engine {
 class LoadedModule::Impl : public std::enable_shared_from_this<LoadedModule::Impl> {
  public:
   Impl(std::shared_ptr<RuntimeEnv> env, std::shared_ptr<const std::vector<std::byte>> bytes,
-       Module module, Tier tier, bool is_metered);
+       Module module, Tier tier, bool is_metered, std::shared_ptr<Accountant> code_accountant);
   ~Impl();
 
   // The function's code, compiled now if it was not. kResourceExhausted: code memory; kInternal:

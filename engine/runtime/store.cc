@@ -12,6 +12,9 @@
 namespace wasmd::engine {
 namespace {
 
+// A table's elements double where they are as it grows.
+constexpr uint64_t kTableElementBytes = 2 * sizeof(uint64_t);
+
 StoreOptions Bounded(StoreOptions options) {
   options.table_elements = std::min<uint64_t>(options.table_elements, kMaxTableElements);
   options.backtrace_frames = std::min(options.backtrace_frames, kMaxBacktraceFrames);
@@ -27,8 +30,11 @@ Store::Impl::Impl(Store& store_in, std::shared_ptr<RuntimeEnv> env_in,
       options(Bounded(options_in)),
       pooled_context(AcquireStoreContext(trap_record)),
       context(*pooled_context),
-      memory_quota(options.memory_bytes),
-      table_quota(options.table_elements),
+      charge(options.accountant),
+      memory_quota({options.memory_limit_name, options.memory_bytes}, charge),
+      table_quota({options.table_limit_name, options.table_elements}, charge, kTableElementBytes),
+      heap_quota({options.heap_limit_name, options.heap_bytes}, charge, 0),
+      instance_quota({"", UINT64_MAX}, charge),
       interrupt(std::make_shared<InterruptState>(context, env->watchdog())) {}
 
 Store::Impl::~Impl() {
@@ -66,6 +72,9 @@ const StoreOptions& Store::options() const {
   return impl_->options;
 }
 InterruptHandle Store::ArmInterrupt() {
+  for (Quota* quota : {&impl_->memory_quota, &impl_->table_quota, &impl_->heap_quota}) {
+    quota->ForgetRefusal();
+  }
   return {impl_->interrupt, impl_->interrupt->Arm()};
 }
 bool Store::is_abandoned() const {
@@ -144,6 +153,14 @@ absl::StatusOr<FuncHandle> Store::FuncOf(const Value& ref) {
 
 uint64_t Store::memory_bytes() const {
   return impl_->memory_quota.used();
+}
+std::optional<NamedLimit> Store::refused_by() const {
+  for (const Quota* quota : {&impl_->memory_quota, &impl_->table_quota, &impl_->heap_quota}) {
+    if (quota->refused_by().has_value()) {
+      return quota->refused_by();
+    }
+  }
+  return std::nullopt;
 }
 int Store::interrupt_fd() const {
   return impl_->interrupt->fd();

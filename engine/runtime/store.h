@@ -12,6 +12,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -20,6 +22,7 @@
 
 #include "engine/abi/fuel.h"
 #include "engine/abi/instance_context.h"
+#include "engine/base/accountant.h"
 #include "engine/runtime/host_func.h"
 #include "engine/runtime/host_target.h"
 #include "engine/runtime/instance.h"
@@ -32,11 +35,12 @@ namespace wasmd::engine {
 
 class RuntimeEnv;
 
-// What a store's guests may use, together. At a limit memory.grow and table.grow answer -1, and
-// instantiation fails with kResourceExhausted.
+// What a store's guests may use, together. At a limit memory.grow and table.grow answer -1, a throw
+// traps (kExceptionLimit), and instantiation fails with kResourceExhausted, naming it.
 struct StoreOptions {
-  uint64_t memory_bytes = uint64_t{4} << 30;           // All linear memories' accessible bytes.
-  uint64_t table_elements = kMaxTableElements;         // All tables' elements.
+  uint64_t memory_bytes = uint64_t{4} << 30;    // All linear memories' accessible bytes, and heap.
+  uint64_t table_elements = kMaxTableElements;  // All tables' elements.
+  uint64_t heap_bytes = kMaxExceptionBytes;     // Of objects that are collected: exceptions.
   uint64_t wasm_stack_bytes = kDefaultWasmStackBytes;  // Below the entry, and up to 64 KiB more; at
                                                        // most what the thread's stack has.
   uint32_t backtrace_frames =
@@ -45,6 +49,13 @@ struct StoreOptions {
   // What each instance of a metered module begins with; its start function is paid from it. At most
   // kUnlimitedFuel.
   uint64_t fuel = kUnlimitedFuel;
+  // What errors call the first three. Of static storage.
+  std::string_view memory_limit_name = "StoreOptions::memory_bytes";
+  std::string_view table_limit_name = "StoreOptions::table_elements";
+  std::string_view heap_limit_name = "StoreOptions::heap_bytes";
+  // Is charged for all that the store's guests make the host keep, in bytes: memories, tables, heap
+  // and what belongs to instances. Null: nobody. Shared: by whatever it bounds together.
+  std::shared_ptr<Accountant> accountant = nullptr;
 };
 
 class Store {
@@ -96,6 +107,10 @@ class Store {
 
   // Bytes of all memories now, and of exceptions that are alive.
   uint64_t memory_bytes() const;
+
+  // The limit that growth (of a memory, a table or the heap) was refused for since the last
+  // ArmInterrupt, if any was: the guest has seen -1 or a trap, and perhaps said nothing useful.
+  std::optional<NamedLimit> refused_by() const;
 
   // For host functions that block. See HostContext.
   int interrupt_fd() const;

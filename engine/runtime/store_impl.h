@@ -50,8 +50,11 @@ class Store::Impl {
   TrapRecord trap_record;
   const PooledStoreContext pooled_context;
   StoreContext& context;
+  StoreCharge charge;
   Quota memory_quota;
   Quota table_quota;
+  Quota heap_quota;      // Of what memory_quota is taken for, too.
+  Quota instance_quota;  // Bytes of instances' own state; has no limit but the charge's.
   const std::shared_ptr<InterruptState> interrupt;
   bool abandoned = false;
   // What the trap that is under way says: set by the host function or the lazy entry that raises,

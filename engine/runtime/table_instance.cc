@@ -11,9 +11,10 @@ absl::StatusOr<std::unique_ptr<TableInstance>> TableInstance::Create(const Table
                                                                      uint64_t init, Quota& quota) {
   auto table = std::unique_ptr<TableInstance>(new TableInstance(type, quota));
   if (!table->Grow(type.limits.min, init).has_value()) {
-    return absl::ResourceExhaustedError(
-        StrCat("a table of ", type.limits.min, " elements is over the store's limit of ",
-               std::min<uint64_t>(quota.limit(), kMaxTableElements)));
+    return absl::ResourceExhaustedError(StrCat(
+        "a table of ", type.limits.min, " elements is over the limit ",
+        type.limits.min > kMaxTableElements ? StrCat("kMaxTableElements of ", kMaxTableElements)
+                                            : LimitText(quota)));
   }
   return table;
 }

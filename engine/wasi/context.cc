@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "engine/base/status_macros.h"
+#include "engine/base/str_cat.h"
 #include "engine/base/unique_fd.h"
 #include "engine/wasi/abi.h"
 #include "engine/wasi/beneath.h"
@@ -72,7 +74,7 @@ absl::Status InspectStdio(Descriptor& descriptor, const char* name) {
 }  // namespace
 
 WasiContext::WasiContext(WasiOptions options)
-    : options_(std::move(options)), descriptors_(options_.limits.max_open_files) {}
+    : options_(std::move(options)), descriptors_(options_.limits) {}
 
 absl::Status WasiContext::Open() {
   uint64_t size_bytes = 0;
@@ -88,6 +90,12 @@ absl::Status WasiContext::Open() {
     return absl::InvalidArgumentError(absl::StrCat(
         options_.preopens.size(), " preopens and 3 standard streams are more than the limit of ",
         options_.limits.max_open_files, " open files"));
+  }
+  if (const std::optional<NamedLimit> refusal =
+          descriptors_.Hold(static_cast<uint32_t>(options_.preopens.size()) + 3)) {
+    return absl::ResourceExhaustedError(
+        StrCat("the program's streams and directories are over the limit ", refusal->name, " of ",
+               refusal->amount, " open files"));
   }
   start_monotonic_ns_ = options_.monotonic_ns ? 0 : KernelNs(CLOCK_MONOTONIC);
 

@@ -1,7 +1,7 @@
 // DescriptorTable: what the guest's small numbers mean.
 //
-// A number is the lowest free one. Bounded by WasiLimits::max_open_files. Single-thread: the
-// guest's; owns everything in it.
+// A number is the lowest free one. Bounded by WasiLimits::max_open_files and charged to
+// WasiLimits::open_files. Single-thread: the guest's; owns everything in it.
 #ifndef WASMD_ENGINE_WASI_DESCRIPTOR_TABLE_H_
 #define WASMD_ENGINE_WASI_DESCRIPTOR_TABLE_H_
 
@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/accountant.h"
 #include "engine/base/unique_fd.h"
 #include "engine/wasi/abi.h"
+#include "engine/wasi/wasi.h"
 #include "engine/wasi/wasi_stream.h"
 
 namespace wasmd::engine {
@@ -46,9 +48,16 @@ struct Descriptor {
 
 class DescriptorTable {
  public:
-  explicit DescriptorTable(uint32_t max_open_files) : max_open_files_(max_open_files) {}
+  explicit DescriptorTable(const WasiLimits& limits)
+      : max_open_files_(limits.max_open_files), accountant_(limits.open_files) {}
+  DescriptorTable(const DescriptorTable&) = delete;
+  DescriptorTable& operator=(const DescriptorTable&) = delete;
+  ~DescriptorTable();
 
-  bool full() const { return open_count_ >= max_open_files_; }
+  // Charges the next `count` that are added. nullopt: they may be. Otherwise the limit.
+  std::optional<NamedLimit> Hold(uint32_t count);
+  // None can be added. Where one can, it has been charged.
+  bool full() { return Hold(1).has_value(); }
   // Takes the lowest free number. Not full() only.
   uint32_t Add(Descriptor descriptor);
   // Null if there is none.
@@ -62,8 +71,12 @@ class DescriptorTable {
   void Renumber(uint32_t from, uint32_t to);
 
  private:
-  uint32_t max_open_files_;
+  void Uncharge(uint32_t count);
+
+  const uint32_t max_open_files_;
+  const std::shared_ptr<Accountant> accountant_;  // Null: nobody is charged.
   uint32_t open_count_ = 0;
+  uint32_t held_count_ = 0;   // Charged, and not added yet.
   uint32_t lowest_free_ = 0;  // Every number below is taken.
   // Heap identity: a Descriptor* stays good while others come and go.
   std::vector<std::unique_ptr<Descriptor>> descriptors_;

@@ -36,6 +36,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "engine/base/accountant.h"
 #include "engine/base/unique_fd.h"
 #include "engine/runtime/host_func.h"
 #include "engine/wasi/wasi_stream.h"
@@ -65,6 +66,9 @@ struct WasiLimits {
       1024;  // Of one program, standard streams and preopens included. Beyond: EMFILE.
   uint32_t max_args = 16384;          // args and env each; beyond, Create fails.
   uint32_t max_args_bytes = 4 << 20;  // args and env together, terminators included.
+  // Is charged for open files, one each, and may refuse them: EMFILE, or kResourceExhausted from
+  // Create. Null: nobody. Shared: by the programs that it bounds together.
+  std::shared_ptr<Accountant> open_files = nullptr;
 };
 
 struct WasiOptions {
@@ -93,7 +97,7 @@ struct WasiFunction {
 class Wasi {
  public:
   // kInvalidArgument: a NUL in an argument, variable or path, a preopen that is no directory or is
-  // procfs's, limits exceeded.
+  // procfs's, limits exceeded. kResourceExhausted: WasiLimits::open_files refuses.
   static absl::StatusOr<std::unique_ptr<Wasi>> Create(WasiOptions options);
   ~Wasi();
   Wasi(const Wasi&) = delete;

@@ -67,8 +67,8 @@ inline constexpr uint64_t kCodeArenaBytes = uint64_t{1} << 31;
 inline constexpr uint64_t kDefaultWasmStackBytes = 1u << 20;
 inline constexpr uint64_t kHostStackReserveBytes = 128u << 10;
 
-// Exceptions that are alive in a store: what a guest keeps by exnrefs. They count as the store's
-// memory too.
+// Exceptions that are alive in a store, by default: what a guest keeps by exnrefs. They count as
+// the store's memory too.
 inline constexpr uint64_t kMaxExceptionBytes = 64u << 20;
 // The exnrefs that were given to the host last, in a store, whose exceptions stay. See
 // engine/runtime/exception_heap.h.

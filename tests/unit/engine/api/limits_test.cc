@@ -220,8 +220,9 @@ TEST(LimitsTest, Memory64) {
               HasSubstr("is over the limit kMaxMemory64Bytes of 17179869184 bytes"));
   EXPECT_THAT(std::string(instantiate(uint64_t{1} << 48, UINT64_MAX).message()),
               HasSubstr("kMaxMemory64Bytes"));
-  EXPECT_THAT(std::string(instantiate(3, 2 * kWasmPageBytes).message()),
-              HasSubstr("over the store's limit"));
+  EXPECT_THAT(
+      std::string(instantiate(3, 2 * kWasmPageBytes).message()),
+      HasSubstr("a memory of 3 pages is over the limit StoreOptions::memory_bytes of 131072"));
   EXPECT_TRUE(instantiate(3, 3 * kWasmPageBytes).ok());
 }
 

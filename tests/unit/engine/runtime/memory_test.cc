@@ -181,7 +181,8 @@ TEST_P(MemoryTest, SegmentsBeforeTheOneThatTrapsStayApplied) {
 }
 
 TEST(LinearMemoryTest, TypesAndMaxima) {
-  Quota quota(uint64_t{1} << 40);
+  StoreCharge charge(nullptr);
+  Quota quota({"the test", uint64_t{1} << 40}, charge);
   MemorySlots slots;
   auto memory = LinearMemory::Create({{1, 3}}, slots, quota);
   ASSERT_TRUE(memory.ok());

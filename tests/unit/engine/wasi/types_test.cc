@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -55,7 +57,7 @@ TEST(TimesTest, FlagsChooseWhatIsSet) {
 }
 
 TEST(DescriptorTableTest, LowestFreeNumberWithinTheBound) {
-  DescriptorTable table(4);
+  DescriptorTable table(WasiLimits{.max_open_files = 4});
   for (uint32_t fd = 0; fd < 4; ++fd) {
     EXPECT_FALSE(table.full());
     EXPECT_EQ(table.Add({}), fd);
@@ -75,6 +77,45 @@ TEST(DescriptorTableTest, LowestFreeNumberWithinTheBound) {
   EXPECT_EQ(table.Add({}), 3u);
   EXPECT_EQ(table.Find(4), nullptr);
   EXPECT_EQ(table.Find(0xffff'ffff), nullptr);
+}
+
+// Two files for all tables together.
+class TwoFiles : public Accountant {
+ public:
+  std::optional<NamedLimit> Charge(uint64_t amount) override {
+    if (used + amount > 2) {
+      return NamedLimit{"two files", 2};
+    }
+    used += amount;
+    return std::nullopt;
+  }
+  void Release(uint64_t amount) override { used -= amount; }
+  uint64_t used = 0;
+};
+
+TEST(DescriptorTableTest, OpenFilesAreCharged) {
+  const auto files = std::make_shared<TwoFiles>();
+  WasiLimits limits;
+  limits.open_files = files;
+  {
+    DescriptorTable one(limits);
+    DescriptorTable other(limits);
+    EXPECT_FALSE(one.full());
+    EXPECT_FALSE(one.full());
+    EXPECT_EQ(files->used, 1u) << "a place is held once";
+    EXPECT_EQ(one.Add({}), 0u);
+    EXPECT_EQ(other.Hold(2), (NamedLimit{"two files", 2}));
+    EXPECT_EQ(other.Hold(1), std::nullopt);
+    EXPECT_EQ(other.Add({}), 0u);
+    EXPECT_TRUE(other.full());
+    EXPECT_TRUE(one.full());
+    EXPECT_TRUE(one.Close(0));
+    EXPECT_FALSE(other.full());
+    EXPECT_EQ(other.Add({}), 1u);
+    other.Renumber(1, 0);
+    EXPECT_EQ(files->used, 1u);
+  }
+  EXPECT_EQ(files->used, 0u);
 }
 
 TEST(GuestTest, EmptyMemoryHasNoAddress) {
