@@ -79,9 +79,10 @@ absl::StatusOr<std::vector<client::Value>> ParseArguments(const client::FuncType
 int ReportStop(const client::Exit& exit) {
   return static_cast<int>(exit.code & 0xff);
 }
-int ReportStop(const client::Trap& trap, const Common& common) {
+int ReportStop(const client::Trap& trap, const std::string& refused_at, const Common& common) {
   if (common.format != OutputFormat::kJson) {
     ReportTrap(trap);
+    ReportRefusal(refused_at);
   }
   return kTrap;
 }
@@ -93,13 +94,14 @@ int ReportCall(const client::CallResult& result, const Common& common) {
     if (result.fuel_left.has_value()) {
       json["fuel_left"] = *result.fuel_left;
     }
+    AddRefusal(result.refused_at, json);
     Print(Dump(json));
   }
   if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
     return ReportStop(*exit);
   }
   if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
-    return ReportStop(*trap, common);
+    return ReportStop(*trap, result.refused_at, common);
   }
   if (common.format == OutputFormat::kTable) {
     for (const client::Value& value : std::get<client::Values>(result.outcome)) {
@@ -111,13 +113,15 @@ int ReportCall(const client::CallResult& result, const Common& common) {
 
 int ReportBytes(const client::BytesResult& result, const Common& common) {
   if (common.format == OutputFormat::kJson) {
-    Print(Dump(ToJson(result)));
+    Json json = ToJson(result);
+    AddRefusal(result.refused_at, json);
+    Print(Dump(json));
   }
   if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
     return ReportStop(*exit);
   }
   if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
-    return ReportStop(*trap, common);
+    return ReportStop(*trap, result.refused_at, common);
   }
   if (common.format == OutputFormat::kTable) {
     Print(std::get<std::string>(result.outcome));
@@ -183,6 +187,7 @@ int CallWithValues(Connection& connection, const std::string& digest, const Comm
   }
   control.timeout = common.timeout;
   control.fuel = arguments.fuel;
+  control.limits = arguments.limits;
   const absl::StatusOr<client::CallResult> result =
       connection->Call(digest, arguments.func, *values, control);
   if (!result.ok()) {
@@ -201,6 +206,7 @@ int CallWithBytes(Connection& connection, const std::string& digest, const Commo
   control.stop = common.stop;
   control.timeout = common.timeout;
   control.fuel = arguments.fuel;
+  control.limits = arguments.limits;
   const absl::StatusOr<client::BytesResult> result =
       connection->CallBytes(digest, arguments.func, *input, control);
   if (!result.ok()) {

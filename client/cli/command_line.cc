@@ -132,6 +132,34 @@ class Parser {
         ->type_name("TIME");
   }
 
+  // Those of programs and calls alike. The daemon's own hold as well.
+  static void AddLimits(CLI::App* command, client::InvocationLimits& limits) {
+    command
+        ->add_option("--max-memory", Into(&limits.memory_bytes, &ParseSize),
+                     "Limit of its linear memory, as in 64M")
+        ->expected(1)
+        ->type_name("SIZE");
+    command
+        ->add_option("--max-table-elements", limits.table_elements, "Limit of its tables' elements")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+    command
+        ->add_option("--max-heap", Into(&limits.heap_bytes, &ParseSize),
+                     "Limit of its exceptions' memory")
+        ->expected(1)
+        ->type_name("SIZE");
+    command
+        ->add_option("--wasm-stack", Into(&limits.stack_bytes, &ParseSize),
+                     "Limit of its call stack")
+        ->expected(1)
+        ->type_name("SIZE");
+    command
+        ->add_option("--max-cpu-time", Into(&limits.cpu_time, &ParseDuration),
+                     "Limit of its CPU time, as in 5s")
+        ->expected(1)
+        ->type_name("TIME");
+  }
+
   void AddRun();
   void AddCall();
   void AddModule();
@@ -166,6 +194,7 @@ class Parser {
   CLI::App* health_ = nullptr;
   CLI::App* info_ = nullptr;
   CLI::App* features_ = nullptr;
+  CLI::App* limits_ = nullptr;
   CLI::App* top_ = nullptr;
   TopArguments top_arguments_;
   uint32_t top_count_ = 0;
@@ -196,8 +225,14 @@ void Parser::AddRun() {
       ->type_name("VAR")
       ->take_all()
       ->allow_extra_args(false);
-  run_->add_option("--max-memory", Into(&run_arguments_.max_memory_bytes, &ParseSize),
-                   "Limit of its linear memory, as in 64M")
+  AddLimits(run_, run_arguments_.limits);
+  run_->add_option("--max-open-files", run_arguments_.limits.open_files,
+                   "Limit of the files that it has open")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  run_->add_option("--max-output-buffer",
+                   Into(&run_arguments_.limits.output_buffer_bytes, &ParseSize),
+                   "Limit of each stream's output that the daemon keeps for us")
       ->expected(1)
       ->type_name("SIZE");
   run_->add_option("--fuel", Into(&run_arguments_.fuel, &ParseFuel),
@@ -223,6 +258,7 @@ void Parser::AddCall() {
       ->type_name("COUNT");
   call_->add_option("ARGUMENT", call_arguments_.args,
                     "Each as its type wants it: 30, -1, 0xff, 0.5, nan:0x1, inf, null");
+  AddLimits(call_, call_arguments_.limits);
   call_
       ->add_option("--bytes", call_bytes_,
                    "Call a function on byte strings with this input (@FILE: a file's contents; -: "
@@ -251,6 +287,7 @@ void Parser::AddServer() {
   info_ = AddCommand(app_, "info", "Show the daemon's version, features and limits");
   features_ =
       AddCommand(app_, "features", "List WebAssembly's features and which of them run here");
+  limits_ = AddCommand(app_, "limits", "List every limit in force and what is used of it");
   top_ = AddCommand(app_, "top", "Show what the daemon does, again and again");
   top_->add_option("-n,--count", top_count_,
                    "So many times (default: for ever on a terminal, else once)")
@@ -358,6 +395,8 @@ absl::StatusOr<CommandLine> Parser::Result() {
     line.command = InfoArguments{};
   } else if (features_->parsed()) {
     line.command = FeaturesArguments{};
+  } else if (limits_->parsed()) {
+    line.command = LimitsArguments{};
   } else if (top_->parsed()) {
     if (top_->count("--count") > 0) {
       top_arguments_.count = top_count_;

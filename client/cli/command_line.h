@@ -29,6 +29,7 @@ struct ModuleRemoveArguments {
 struct HealthArguments {};
 struct InfoArguments {};
 struct FeaturesArguments {};
+struct LimitsArguments {};
 // Prints a text: help, the version, a completion script.
 struct PrintArguments {
   std::string text;
@@ -38,7 +39,7 @@ struct CommandLine {
   Common common;
   std::variant<PrintArguments, RunArguments, CallArguments, ModuleLoadArguments,
                ModuleListArguments, ModuleInspectArguments, ModuleRemoveArguments, HealthArguments,
-               InfoArguments, FeaturesArguments, TopArguments>
+               InfoArguments, FeaturesArguments, LimitsArguments, TopArguments>
       command;
 };
 

@@ -14,6 +14,7 @@
 
 #include "client/cli/arguments.h"
 #include "client/cli/report.h"
+#include "client/cpp/client.h"
 
 namespace wasmd::cli {
 
@@ -34,8 +35,8 @@ struct RunArguments {
   std::vector<DirSpec> roots;
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> argv0;
-  uint64_t max_memory_bytes = 0;
   std::optional<uint64_t> fuel = std::nullopt;
+  client::InvocationLimits limits;
   std::string stdin_path;  // Empty: our own standard input.
   bool pass_descriptors = true;
   bool eager = false;
@@ -49,6 +50,7 @@ struct CallArguments {
   // The input of a function on byte strings: the bytes themselves, "@FILE", or "-".
   std::optional<std::string> bytes;
   std::optional<uint64_t> fuel = std::nullopt;
+  client::InvocationLimits limits;
 };
 int Call(const Common& common, const CallArguments& arguments);
 
@@ -61,6 +63,9 @@ int Health(const Common& common);
 int Info(const Common& common);
 // WebAssembly's features by their proposals' names, and whether the daemon takes them.
 int Features(const Common& common);
+
+// Every limit in force, and what is used of it.
+int Limits(const Common& common);
 
 struct TopArguments {
   std::optional<uint32_t> count;  // None: for ever on a terminal, else once.

@@ -233,6 +233,26 @@ Json ToJson(const client::ServerStats& stats) {
           {"activities", std::move(activities)}};
 }
 
+void AddRefusal(const std::string& refused_at, Json& json) {
+  if (!refused_at.empty()) {
+    json["refused_at"] = refused_at;
+  }
+}
+
+Json ToJson(const client::LimitUse& use) {
+  Json json = {{"scope", client::ToString(use.scope)},
+               {"holder", use.holder},
+               {"resource", use.resource},
+               {"unit", use.unit == client::LimitUnit::kBytes          ? "bytes"
+                        : use.unit == client::LimitUnit::kMilliseconds ? "ms"
+                                                                       : "count"},
+               {"used", use.used},
+               {"peak", use.peak},
+               {"option", use.option}};
+  json["limit"] = use.limit.has_value() ? Json(*use.limit) : Json();
+  return json;
+}
+
 std::string Dump(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

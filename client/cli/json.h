@@ -26,6 +26,9 @@ Json ToJson(const client::ModuleDetails& module);
 Json ToJson(const client::ServerInfo& info);
 Json ToJson(const client::SessionInfo& session);
 Json ToJson(const client::ServerStats& stats);
+Json ToJson(const client::LimitUse& use);
+// Key "refused_at", where something was refused.
+void AddRefusal(const std::string& refused_at, Json& json);
 
 // Indented, with a newline at its end. Bytes that are not UTF-8 are replaced.
 std::string Dump(const Json& json);

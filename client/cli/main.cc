@@ -50,6 +50,7 @@ int Dispatch(const CommandLine& line) {
           [&](const HealthArguments&) { return Health(common); },
           [&](const InfoArguments&) { return Info(common); },
           [&](const FeaturesArguments&) { return Features(common); },
+          [&](const LimitsArguments&) { return Limits(common); },
           [&](const TopArguments& arguments) { return Top(common, arguments); },
       },
       line.command);

@@ -131,6 +131,12 @@ void ReportTrap(const client::Trap& trap) {
   std::fwrite(backtrace.data(), 1, backtrace.size(), stderr);
 }
 
+void ReportRefusal(std::string_view refused_at) {
+  if (!refused_at.empty()) {
+    PrintError(Cat("hint: it asked for more memory than the limit ", refused_at));
+  }
+}
+
 int Finish(int exit_code) {
   errno = 0;
   const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;

@@ -51,6 +51,10 @@ int ReportStatus(const absl::Status& status, std::string_view what = "");
 // "wasmctl: trap: …" and the backtrace on standard error.
 void ReportTrap(const client::Trap& trap);
 
+// "wasmctl: the guest was refused memory at the limit …" on standard error, of a guest that ended
+// badly. Nothing where nothing was refused.
+void ReportRefusal(std::string_view refused_at);
+
 // Flushes standard output. Where that fails, now or earlier, says so and returns kFailure; where
 // the reader is gone, dies of SIGPIPE as any filter does.
 int Finish(int exit_code);

@@ -63,15 +63,20 @@ int ReportRun(const client::RunResult& result, const Common& common) {
     if (result.fuel_left.has_value()) {
       json["fuel_left"] = *result.fuel_left;
     }
+    AddRefusal(result.refused_at, json);
     std::fputs(DumpLine(json).c_str(), stderr);
   }
   if (const auto* exit = std::get_if<client::Exit>(&result.outcome)) {
+    if (exit->code != 0 && common.format != OutputFormat::kJson) {
+      ReportRefusal(result.refused_at);
+    }
     // What a shell sees of any process.
     return static_cast<int>(exit->code & 0xff);
   }
   if (const auto* trap = std::get_if<client::Trap>(&result.outcome)) {
     if (common.format != OutputFormat::kJson) {
       ReportTrap(*trap);
+      ReportRefusal(result.refused_at);
     }
     return kTrap;
   }
@@ -111,7 +116,7 @@ int Run(const Common& common, const RunArguments& arguments) {
   options.output = client::Output::Descriptor(STDOUT_FILENO);
   options.error = client::Output::Descriptor(STDERR_FILENO);
   options.env = arguments.env;
-  options.max_memory_bytes = arguments.max_memory_bytes;
+  options.control.limits = arguments.limits;
   options.control.timeout = common.timeout;
   options.control.fuel = arguments.fuel;
   options.control.stop = common.stop;

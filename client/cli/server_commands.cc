@@ -102,6 +102,18 @@ std::string LimitText(uint64_t limit, bool bytes = false) {
   return bytes ? FormatBytes(limit) : Cat(limit);
 }
 
+std::string Amount(uint64_t amount, client::LimitUnit unit) {
+  switch (unit) {
+    case client::LimitUnit::kCount:
+      return Cat(amount);
+    case client::LimitUnit::kBytes:
+      return FormatBytes(amount);
+    case client::LimitUnit::kMilliseconds:
+      return FormatAge(absl::Milliseconds(static_cast<int64_t>(amount)));
+  }
+  return "";
+}
+
 }  // namespace
 
 int Health(const Common& common) {
@@ -179,6 +191,40 @@ int Features(const Common& common) {
   }
   for (const std::string& name : session.missing_wasm_features) {
     table.Add({name, "not supported"});
+  }
+  Print(table.ToString());
+  return kDone;
+}
+
+int Limits(const Common& common) {
+  // With a session, so that the daemon knows whose limits are asked for.
+  absl::StatusOr<Connection> connection = Connect(common);
+  if (!connection.ok()) {
+    return ReportStatus(connection.status());
+  }
+  const absl::StatusOr<std::vector<client::LimitUse>> limits =
+      (*connection)->GetLimits(QuickControl(common));
+  if (!limits.ok()) {
+    return ReportStatus(limits.status());
+  }
+  if (common.format == OutputFormat::kJson) {
+    Json rows = Json::array();
+    for (const client::LimitUse& use : *limits) {
+      rows.push_back(ToJson(use));
+    }
+    Print(Dump({{"limits", std::move(rows)}}));
+    return kDone;
+  }
+  Table table({"OF", "RESOURCE", "USED", "MOST", "LIMIT", "OPTION"});
+  for (const size_t column : {2U, 3U, 4U}) {
+    table.AlignRight(column);
+  }
+  for (const client::LimitUse& use : *limits) {
+    const bool is_used = use.scope != client::LimitScope::kInvocation;
+    table.Add({Cat(client::ToString(use.scope), use.holder.empty() ? "" : " ", use.holder),
+               use.resource, is_used ? Amount(use.used, use.unit) : "",
+               is_used ? Amount(use.peak, use.unit) : "",
+               use.limit.has_value() ? Amount(*use.limit, use.unit) : "none", use.option});
   }
   Print(table.ToString());
   return kDone;

@@ -64,6 +64,7 @@ class CoreBackend final : public ChannelBackend {
     request.set_policy(ToProto(policy));
     request.set_func(std::string(func));
     request.set_bytes(bytes);
+    ToProto(control.limits, request.mutable_limits());
     v1::BindResponse response;
     absl::Status status = core_->Unary(&v1::ChannelService::Stub::Bind, core_->channels(), request,
                                        &response, control);

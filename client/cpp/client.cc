@@ -38,6 +38,7 @@ absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::s
   if (control.fuel.has_value()) {
     request.set_fuel(*control.fuel);
   }
+  ToProto(control.limits, request.mutable_limits());
   v1::CallResponse response;
   absl::Status status = core.Unary(&v1::InvocationService::Stub::Call, core.invocations(), request,
                                    &response, control);
@@ -49,7 +50,8 @@ absl::StatusOr<CallResult> MakeCall(Core& core, v1::CallRequest& request, std::s
     return outcome.status();
   }
   CallResult result{.outcome = *std::move(outcome),
-                    .duration = absl::Nanoseconds(static_cast<int64_t>(response.duration_ns()))};
+                    .duration = absl::Nanoseconds(static_cast<int64_t>(response.duration_ns())),
+                    .refused_at = response.outcome().refused_at()};
   if (response.has_fuel_left()) {
     result.fuel_left = response.fuel_left();
   }
@@ -115,6 +117,7 @@ absl::StatusOr<Instance> Client::Instantiate(std::string_view digest,
   v1::CreateInstanceRequest request;
   request.set_module(std::string(digest));
   request.set_wasi(options.wasi);
+  ToProto(options.control.limits, request.mutable_limits());
   for (const auto& [module, instance] : options.imports) {
     v1::ImportBinding* binding = request.add_imports();
     binding->set_module(module);
@@ -178,6 +181,16 @@ absl::StatusOr<ServerStats> Client::GetStats(const Control& control) {
   return FromProto(response);
 }
 
+absl::StatusOr<std::vector<LimitUse>> Client::GetLimits(const Control& control) {
+  v1::GetLimitsResponse response;
+  absl::Status status = core_->Unary(&v1::ServerService::Stub::GetLimits, core_->server(),
+                                     v1::GetLimitsRequest(), &response, control);
+  if (!status.ok()) {
+    return status;
+  }
+  return FromProto(response);
+}
+
 absl::Status Client::CheckHealth(const Control& control) {
   return core_->CheckHealth(control);
 }
@@ -206,6 +219,7 @@ absl::StatusOr<BytesResult> MakeBytesCall(Core& core, v1::CallBytesRequest& requ
   if (control.fuel.has_value()) {
     request.set_fuel(*control.fuel);
   }
+  ToProto(control.limits, request.mutable_limits());
   v1::CallBytesResponse response;
   absl::Status status = core.Unary(&v1::InvocationService::Stub::CallBytes, core.invocations(),
                                    request, &response, control);

@@ -66,6 +66,18 @@ struct ConnectOptions {
 // Of an input and of an output of CallBytes.
 inline constexpr uint64_t kMaxCallBytes = uint64_t{4} << 20;
 
+// What a guest may use, where that is less than the daemon allows (its option of the same name). 0:
+// what it allows. See docs/limits.md.
+struct InvocationLimits {
+  uint64_t memory_bytes = 0;         // --max-memory
+  uint64_t table_elements = 0;       // --max-table-elements
+  uint64_t heap_bytes = 0;           // --max-heap
+  uint64_t stack_bytes = 0;          // --wasm-stack
+  uint32_t open_files = 0;           // --max-open-files; programs
+  uint64_t output_buffer_bytes = 0;  // --max-output-buffer; programs
+  absl::Duration cpu_time = {};      // --max-cpu-time. Beyond: kResourceExhausted.
+};
+
 // A limit on one request. Infinite and never, by default.
 struct Control {
   absl::Duration timeout = absl::InfiniteDuration();
@@ -73,6 +85,9 @@ struct Control {
   // Of Client's calls and runs alone, not of an Instance's or a Channel's: how many instructions
   // the guest may execute before it traps, kOutOfFuel. Empty: they are not counted.
   std::optional<uint64_t> fuel = {};
+  // Of calls, runs, instances and bindings. A call of an Instance can limit its CPU time alone
+  // (kInvalidArgument); the others were settled when the instance was made.
+  InvocationLimits limits = {};
 };
 
 // Where a module's bytes come from. Refers to what it is made from, which must stay until the
@@ -132,7 +147,7 @@ struct RunOptions {
   Input input = Input::Null();
   Output output = Output::Null();
   Output error = Output::Null();
-  // Of the linear memory; 0: the daemon's default.
+  // As control.limits.memory_bytes.
   uint64_t max_memory_bytes = 0;
   Control control;
 };
@@ -257,6 +272,9 @@ class Client {
 
   absl::StatusOr<ServerInfo> GetServerInfo(const Control& control = {});
   absl::StatusOr<ServerStats> GetStats(const Control& control = {});
+  // Every limit in force and its use: of an invocation, of this user's sessions, of the user, of
+  // the daemon.
+  absl::StatusOr<std::vector<LimitUse>> GetLimits(const Control& control = {});
   // Ok: it serves. kUnavailable: it is there, and does not (it drains, say).
   absl::Status CheckHealth(const Control& control = {});
 

@@ -196,6 +196,7 @@ absl::StatusOr<BytesResult> FromProto(v1::CallBytesResponse&& proto) {
   if (!outcome.ok()) {
     return outcome.status();
   }
+  result.refused_at = proto.outcome().refused_at();
   if (auto* trap = std::get_if<Trap>(&*outcome)) {
     result.outcome = std::move(*trap);
   } else if (const auto* exit = std::get_if<Exit>(&*outcome)) {
@@ -287,6 +288,57 @@ ServerStats FromProto(const v1::GetStatsResponse& proto) {
          .memory_bytes = activity.memory_bytes()});
   }
   return stats;
+}
+
+void ToProto(const InvocationLimits& limits, v1::InvocationLimits* proto) {
+  proto->set_memory_bytes(limits.memory_bytes);
+  proto->set_table_elements(limits.table_elements);
+  proto->set_heap_bytes(limits.heap_bytes);
+  proto->set_stack_bytes(limits.stack_bytes);
+  proto->set_open_files(limits.open_files);
+  proto->set_output_buffer_bytes(limits.output_buffer_bytes);
+  if (limits.cpu_time > absl::ZeroDuration()) {
+    proto->set_cpu_time_ms(
+        static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Milliseconds(limits.cpu_time), 1)));
+  }
+}
+
+std::string ToString(LimitScope scope) {
+  switch (scope) {
+    case LimitScope::kOther:
+      break;
+    case LimitScope::kInvocation:
+      return "invocation";
+    case LimitScope::kSession:
+      return "session";
+    case LimitScope::kUser:
+      return "user";
+    case LimitScope::kDaemon:
+      return "daemon";
+  }
+  return "?";
+}
+
+std::vector<LimitUse> FromProto(const v1::GetLimitsResponse& proto) {
+  std::vector<LimitUse> limits;
+  for (const v1::LimitUse& use : proto.limits()) {
+    LimitUse& limit = limits.emplace_back();
+    limit.scope = use.scope() > v1::LIMIT_SCOPE_DAEMON || use.scope() < 0
+                      ? LimitScope::kOther
+                      : static_cast<LimitScope>(use.scope());
+    limit.holder = use.holder();
+    limit.resource = use.resource();
+    limit.unit = use.unit() == v1::LIMIT_UNIT_BYTES          ? LimitUnit::kBytes
+                 : use.unit() == v1::LIMIT_UNIT_MILLISECONDS ? LimitUnit::kMilliseconds
+                                                             : LimitUnit::kCount;
+    limit.used = use.used();
+    limit.peak = use.peak();
+    if (use.has_limit()) {
+      limit.limit = use.limit();
+    }
+    limit.option = use.option();
+  }
+  return limits;
 }
 
 SessionInfo FromProto(const v1::InitializeResponse& proto) {

@@ -2,8 +2,11 @@
 #ifndef WASMD_CLIENT_CPP_CONVERT_H_
 #define WASMD_CLIENT_CPP_CONVERT_H_
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 
+#include "client/cpp/client.h"
 #include "client/cpp/module.h"
 #include "client/cpp/outcome.h"
 #include "client/cpp/server.h"
@@ -12,11 +15,13 @@
 namespace wasmd::v1 {
 class CallBytesResponse;
 class FuncType;
+class GetLimitsResponse;
 class GetModuleResponse;
 class GetServerInfoResponse;
 class GetStatsResponse;
 class InitializeResponse;
 class InstanceInfo;
+class InvocationLimits;
 class ModuleInfo;
 class Outcome;
 class Value;
@@ -25,6 +30,7 @@ class Value;
 namespace wasmd::client {
 
 void ToProto(const Value& value, v1::Value* proto);
+void ToProto(const InvocationLimits& limits, v1::InvocationLimits* proto);
 // kInternal: a value of a kind that this library does not know.
 absl::StatusOr<Value> FromProto(const v1::Value& proto);
 absl::StatusOr<Outcome> FromProto(const v1::Outcome& proto);
@@ -37,6 +43,7 @@ ModuleDetails FromProto(const v1::GetModuleResponse& proto);
 InstanceInfo FromProto(const v1::InstanceInfo& proto);
 ServerInfo FromProto(const v1::GetServerInfoResponse& proto);
 ServerStats FromProto(const v1::GetStatsResponse& proto);
+std::vector<LimitUse> FromProto(const v1::GetLimitsResponse& proto);
 // All but the fields that the daemon does not tell.
 SessionInfo FromProto(const v1::InitializeResponse& proto);
 

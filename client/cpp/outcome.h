@@ -69,6 +69,9 @@ struct CallResult {
   Outcome outcome;
   absl::Duration duration;                 // Inside the guest.
   std::optional<uint64_t> fuel_left = {};  // If the call had some.
+  // The limit at which growth of its memory, tables or heap was refused meanwhile, perhaps the
+  // reason of its end: "--max-memory of 67108864". Empty: none.
+  std::string refused_at = {};
 };
 
 // Of a function on byte strings.
@@ -76,6 +79,7 @@ struct BytesResult {
   std::variant<std::string, Trap, Exit> outcome;  // The output, if it returned.
   absl::Duration duration = {};                   // Inside the guest, where the daemon tells it.
   std::optional<uint64_t> fuel_left = {};         // If the call had some.
+  std::string refused_at = {};                    // As CallResult's, if it did not return.
 };
 
 struct RunResult {
@@ -83,6 +87,7 @@ struct RunResult {
   absl::Duration duration;
   uint64_t peak_memory_bytes = 0;
   std::optional<uint64_t> fuel_left = {};  // If the run had some.
+  std::string refused_at = {};             // As CallResult's.
 };
 
 }  // namespace wasmd::client

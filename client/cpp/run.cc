@@ -250,6 +250,7 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
   if (options.control.fuel.has_value()) {
     start->set_fuel(*options.control.fuel);
   }
+  ToProto(options.control.limits, start->mutable_limits());
 
   Passing passing;
   if (absl::Status status = FillPreopens(options, session, start, passing); !status.ok()) {
@@ -332,7 +333,8 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
       .outcome = *std::move(outcome),
       .duration = absl::Nanoseconds(static_cast<int64_t>(exit->duration_ns())),
       .peak_memory_bytes = exit->peak_memory_bytes(),
-      .fuel_left = exit->has_fuel_left() ? std::optional(exit->fuel_left()) : std::nullopt};
+      .fuel_left = exit->has_fuel_left() ? std::optional(exit->fuel_left()) : std::nullopt,
+      .refused_at = exit->outcome().refused_at()};
 }
 
 }  // namespace wasmd::client

@@ -3,6 +3,7 @@
 #define WASMD_CLIENT_CPP_SERVER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,23 @@ struct ServerStats {
   uint64_t channel_calls = 0;
   std::vector<Activity> activities;
 };
+
+enum class LimitScope : uint8_t { kOther, kInvocation, kSession, kUser, kDaemon };
+enum class LimitUnit : uint8_t { kCount, kBytes, kMilliseconds };
+
+// A limit of the daemon, and what is used of it.
+struct LimitUse {
+  LimitScope scope = LimitScope::kOther;
+  std::string holder;    // A session's number, or a user.
+  std::string resource;  // "memory", "open files"
+  LimitUnit unit = LimitUnit::kCount;
+  uint64_t used = 0;
+  uint64_t peak = 0;              // The most that was used at one time.
+  std::optional<uint64_t> limit;  // None: those around it alone.
+  std::string option;             // Of wasmd: "--max-user-memory". Empty: none.
+};
+// "invocation", "session", "user", "daemon".
+std::string ToString(LimitScope scope);
 
 // An instance of this session.
 struct InstanceInfo {

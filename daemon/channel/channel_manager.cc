@@ -48,11 +48,6 @@ using engine::MutexLock;
 // How long to wait for a worker to let go of a channel before looking again.
 constexpr std::chrono::milliseconds kLookAgain(1);
 
-absl::Status TooMany(uint64_t limit, std::string_view what, std::string_view option) {
-  return absl::ResourceExhaustedError(
-      StrCat("no more than ", limit, what, " at one time (", option, ")"));
-}
-
 }  // namespace
 
 ChannelManager::ChannelManager(SessionManager& sessions, WorkerPool& pool)
@@ -125,41 +120,13 @@ absl::StatusOr<ring::Geometry> ChannelManager::GeometryOf(const ring::AttachRequ
   return geometry;
 }
 
-absl::Status ChannelManager::Reserve(const Session& session, uint64_t bytes) {
-  if (draining_) {
-    return absl::UnavailableError("wasmd is shutting down");
-  }
-  if (in_use_ >= options_.max_channels) {
-    return TooMany(options_.max_channels, " channels", "--max-channels");
-  }
-  const auto of_session = static_cast<uint32_t>(std::ranges::count_if(
-      channels_, [&](const auto& entry) { return entry.second.session == &session; }));
-  if (of_session >= options_.max_channels_per_session) {
-    return TooMany(options_.max_channels_per_session, " channels of a session",
-                   "--max-session-channels");
-  }
-  Use& use = users_[session.identity().principal];
-  if (use.channels >= options_.max_channels_per_user) {
-    return TooMany(options_.max_channels_per_user, " channels of a user", "--max-user-channels");
-  }
-  if (bytes > options_.max_channel_bytes_per_user -
-                  std::min(use.bytes, options_.max_channel_bytes_per_user)) {
-    return TooMany(options_.max_channel_bytes_per_user, " bytes of a user's channels",
-                   "--max-user-channel-memory");
-  }
-  ++use.channels;
-  use.bytes += bytes;
-  ++in_use_;
-  return absl::OkStatus();
-}
-
-void ChannelManager::Release(const std::string& principal, uint64_t bytes) {
-  const auto use = users_.find(principal);
-  use->second.bytes -= bytes;
-  if (--use->second.channels == 0) {
-    users_.erase(use);
-  }
-  --in_use_;
+absl::StatusOr<ChannelManager::Place> ChannelManager::Reserve(const Session& session,
+                                                              uint64_t bytes) {
+  Place place;
+  WASMD_ASSIGN_OR_RETURN(place.channel, session.account()->TakeCharge(Resource::kChannels));
+  WASMD_ASSIGN_OR_RETURN(place.memory,
+                         session.account()->TakeCharge(Resource::kChannelMemory, bytes));
+  return place;
 }
 
 absl::StatusOr<ChannelManager::Attached> ChannelManager::Attach(
@@ -179,18 +146,16 @@ absl::StatusOr<ChannelManager::Attached> ChannelManager::Attach(
 
   uint64_t number = 0;
   const uint64_t bytes = geometry.segment_bytes();
+  WASMD_ASSIGN_OR_RETURN(Place place, Reserve(*session, bytes));
   {
     const MutexLock lock(mutex_);
-    WASMD_RETURN_IF_ERROR(Reserve(*session, bytes));
+    if (draining_) {
+      return absl::UnavailableError("wasmd is shutting down");
+    }
     number = next_number_++;
     refill_ = true;
     changed_.NotifyAll();
   }
-  const auto give_back = [&](absl::Status status) {
-    const MutexLock lock(mutex_);
-    Release(session->identity().principal, bytes);
-    return status;
-  };
 
   Channel::Parts parts;
   parts.number = number;
@@ -198,7 +163,7 @@ absl::StatusOr<ChannelManager::Attached> ChannelManager::Attach(
   parts.max_waiting = options_.max_calls_per_session;
   absl::StatusOr<std::unique_ptr<Segment>> segment = segments_.Take(geometry);
   if (!segment.ok()) {
-    return give_back(segment.status());
+    return segment.status();
   }
   const uint64_t features = request.features & ring::kKnownFeatures;
   parts.segment = *std::move(segment);
@@ -211,9 +176,9 @@ absl::StatusOr<ChannelManager::Attached> ChannelManager::Attach(
   }
   if (!parts.doorbell || !attached.doorbell ||
       ((features & ring::kFeatureSocketWake) != 0 && !parts.socket)) {
-    return give_back(absl::ResourceExhaustedError(
+    return absl::ResourceExhaustedError(
         StrCat("no descriptor for a channel: ",
-               std::strerror(errno))));  // NOLINT(concurrency-mt-unsafe)
+               std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe)
   }
   Channel::Hooks hooks;
   hooks.tasks = &pool_;
@@ -227,7 +192,7 @@ absl::StatusOr<ChannelManager::Attached> ChannelManager::Attach(
   held.session = session.get();
   held.weak_session = session;
   held.principal = session->identity().principal;
-  held.bytes = bytes;
+  held.place = std::move(place);
   held.over = std::move(over);
   {
     const MutexLock lock(mutex_);
@@ -348,9 +313,8 @@ void ChannelManager::Maintain() {
       }
     }
     for (Held& held : over) {
-      held.channel = nullptr;  // Gives back what it holds.
-      const MutexLock lock(mutex_);
-      Release(held.principal, held.bytes);
+      held.channel = nullptr;  // Gives back what it holds,
+      held.place = {};         // and then its place.
     }
     while (refill && segments_.Refill()) {
     }
@@ -399,6 +363,10 @@ Session::Started ChannelManager::Bind(const std::shared_ptr<Session>& session, u
     return kept;
   };
   if (spec.policy == InstancePolicy::kShared) {
+    if (spec.limits.limits_instance()) {
+      return refuse(
+          absl::InvalidArgumentError("an instance keeps the limits that it was made with"));
+    }
     absl::StatusOr<BoundInstance> bound = session->FindBound(spec.instance);
     done(bound.ok() ? BindKept(*channel, spec, to_kept(*std::move(bound))) : bound.status());
     return nullptr;
@@ -410,9 +378,9 @@ Session::Started ChannelManager::Bind(const std::shared_ptr<Session>& session, u
   if (spec.policy == InstancePolicy::kFresh) {
     const auto bind_fresh = [&]() -> absl::StatusOr<BindResult> {
       const std::shared_ptr<engine::LoadedModule>& loaded = module->module->module;
-      WASMD_ASSIGN_OR_RETURN(
-          std::unique_ptr<FreshInstances> fresh,
-          FreshInstances::Create(sessions_.services().engine.runtime(), session->Limits(), loaded));
+      WASMD_ASSIGN_OR_RETURN(std::unique_ptr<FreshInstances> fresh,
+                             FreshInstances::Create(sessions_.services().engine.runtime(),
+                                                    session->Limits(spec.limits), loaded));
       WASMD_ASSIGN_OR_RETURN(std::unique_ptr<BoundFunc> func,
                              BoundFunc::OfFresh(std::move(fresh), module->module, module->name,
                                                 spec.func, spec.bytes));
@@ -436,7 +404,7 @@ Session::Started ChannelManager::Bind(const std::shared_ptr<Session>& session, u
     return refuse(type.status());
   }
   return session->MakeBound(
-      *module, spec.deadline,
+      *module, spec.limits, spec.deadline,
       [this, channel, digest, spec, to_kept,
        done = std::move(done)](absl::StatusOr<BoundInstance> made) {
         if (!made.ok()) {

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "daemon/account/account.h"
 #include "daemon/channel/channel.h"
 #include "daemon/channel/segment.h"
 #include "daemon/pool/bound_func.h"
@@ -42,7 +43,8 @@ struct BindSpec {
   std::string module;     // kChannel, kFresh: a digest.
   uint64_t instance = 0;  // kShared.
   std::string func;
-  bool bytes = false;  // See docs/bytes.md.
+  bool bytes = false;      // See docs/bytes.md.
+  RequestedLimits limits;  // kChannel, kFresh: of instances that are made.
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -99,23 +101,22 @@ class ChannelManager {
   uint64_t violations() const;
 
  private:
+  // What a channel is charged with, until all that it holds has been given back.
+  struct Place {
+    Charge channel;
+    Charge memory;
+  };
   struct Held {
     std::shared_ptr<Channel> channel;
     const Session* session = nullptr;
     std::weak_ptr<Session> weak_session;
     std::string principal;
     uint64_t closer = 0;
-    uint64_t bytes = 0;
+    Place place;
     std::function<void(std::string_view)> over;
   };
-  struct Use {
-    uint32_t channels = 0;
-    uint64_t bytes = 0;
-  };
-  // Counts it. kResourceExhausted.
-  absl::Status Reserve(const Session& session, uint64_t bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Release(const std::string& principal, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // kResourceExhausted.
+  static absl::StatusOr<Place> Reserve(const Session& session, uint64_t bytes);
   void Violated(uint64_t channel, std::string_view reason);
   void SessionEnded(uint64_t channel);
   static absl::StatusOr<ring::Geometry> GeometryOf(const ring::AttachRequest& request,
@@ -138,9 +139,6 @@ class ChannelManager {
   uint64_t violations_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unordered_map<uint64_t, Held> channels_ ABSL_GUARDED_BY(mutex_);
   std::vector<Held> closing_ ABSL_GUARDED_BY(mutex_);
-  // Until what they hold has been given back.
-  std::map<std::string, Use> users_ ABSL_GUARDED_BY(mutex_);
-  uint32_t in_use_ ABSL_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

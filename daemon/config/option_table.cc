@@ -21,6 +21,9 @@ namespace {
 
 constexpr std::string_view kListening = "Listening";
 constexpr std::string_view kRunning = "Running";
+constexpr std::string_view kInvocations =
+    "Limits of one invocation or instance (a request may ask for less)";
+constexpr std::string_view kHolders = "Limits of a session, of a user, of all together";
 constexpr std::string_view kModules = "Modules";
 constexpr std::string_view kSessions = "Sessions and connections";
 constexpr std::string_view kChannels = "Channels";
@@ -89,6 +92,49 @@ OptionRow Time(OptionRow row, absl::Duration Options::* field, absl::Duration mi
     }
     options.*field = time;
     return absl::OkStatus();
+  };
+  return row;
+}
+
+// A limit that may be left out: 0, which the value "none" and `absent` stand for.
+template <typename Field, typename Bounds>
+OptionRow Optional(OptionRow row, OptionRow (*kind)(OptionRow, Field, Bounds), Field field,
+                   Bounds bounds, std::string_view absent = "none") {
+  row = kind(std::move(row), field, bounds);
+  if (Options().*field == 0) {
+    row.default_text = std::string(absent);
+  }
+  row.set = [field, absent, set = std::move(row.set)](std::string_view value, Options& options) {
+    if (value == absent) {
+      options.*field = 0;
+      return absl::OkStatus();
+    }
+    return set(value, options);
+  };
+  return row;
+}
+
+OptionRow OptionalCount(OptionRow row, uint32_t Options::* field, CountBounds bounds,
+                        std::string_view absent = "none") {
+  return Optional<uint32_t Options::*, CountBounds>(std::move(row), &Count, field, bounds, absent);
+}
+
+OptionRow OptionalSize(OptionRow row, uint64_t Options::* field, SizeBounds bounds,
+                       std::string_view absent = "none") {
+  return Optional<uint64_t Options::*, SizeBounds>(std::move(row), &Size, field, bounds, absent);
+}
+
+OptionRow OptionalTime(OptionRow row, absl::Duration Options::* field) {
+  row = Time(std::move(row), field, absl::Milliseconds(1), absl::Hours(24 * 365));
+  if (Options().*field == absl::ZeroDuration()) {
+    row.default_text = "none";
+  }
+  row.set = [field, set = std::move(row.set)](std::string_view value, Options& options) {
+    if (value == "none") {
+      options.*field = absl::ZeroDuration();
+      return absl::OkStatus();
+    }
+    return set(value, options);
   };
   return row;
 }
@@ -169,11 +215,6 @@ void AddRunning(std::vector<OptionRow>& rows) {
                        &Options::max_queued_calls, {1, 1'000'000}));
   rows.push_back(Count(Row(kRunning, "max-runs", "N", "Programs that may run at one time"),
                        &Options::max_runs, {1, 4096}));
-  rows.push_back(Size(
-      Row(kRunning, "max-memory", "SIZE", "Linear memory that one instance or program may have"),
-      &Options::max_memory_bytes, {64 * 1024, 4096 * kMiB}));
-  rows.push_back(Size(Row(kRunning, "wasm-stack", "SIZE", "Call stack of one invocation"),
-                      &Options::wasm_stack_bytes, {64 * 1024, 256 * kMiB}));
   OptionRow root = Row(kRunning, "root", "NAME=PATH",
                        "A directory that clients may give to programs by its name. May be given "
                        "more than once");
@@ -192,6 +233,85 @@ void AddRunning(std::vector<OptionRow>& rows) {
   rows.push_back(std::move(root));
 }
 
+void AddInvocations(std::vector<OptionRow>& rows) {
+  rows.push_back(Size(Row(kInvocations, "max-memory", "SIZE",
+                          "Linear memory that one instance or program may have"),
+                      &Options::max_memory_bytes, {64 * 1024, 4096 * kMiB}));
+  rows.push_back(Count(Row(kInvocations, "max-table-elements", "N", "Elements of its tables"),
+                       &Options::max_table_elements, {1, 10'000'000}));
+  rows.push_back(
+      Size(Row(kInvocations, "max-heap", "SIZE", "Heap of its exceptions; counts as memory too"),
+           &Options::max_heap_bytes, {1024, 4096 * kMiB}));
+  rows.push_back(Size(Row(kInvocations, "wasm-stack", "SIZE", "Call stack of one invocation"),
+                      &Options::wasm_stack_bytes, {64 * 1024, 256 * kMiB}));
+  rows.push_back(Count(Row(kInvocations, "max-open-files", "N",
+                           "Files that one program has open, its streams and directories included"),
+                       &Options::max_open_files, {3, 65'536}));
+  rows.push_back(Size(Row(kInvocations, "max-output-buffer", "SIZE",
+                          "Output of a program that is kept for its client, of each stream that "
+                          "is not a passed descriptor; the program waits then"),
+                      &Options::max_output_buffer_bytes, {1024, 64 * kMiB}));
+  rows.push_back(OptionalTime(Row(kInvocations, "max-run-time", "TIME",
+                                  "How long a program may run, whatever its client says"),
+                              &Options::max_run_time));
+  rows.push_back(OptionalTime(Row(kInvocations, "max-call-time", "TIME",
+                                  "How long a call may wait and run, likewise; not those over "
+                                  "channels"),
+                              &Options::max_call_time));
+  rows.push_back(OptionalTime(Row(kInvocations, "max-cpu-time", "TIME",
+                                  "CPU time of one call or program; not of calls over channels"),
+                              &Options::max_cpu_time));
+}
+
+void AddHolders(std::vector<OptionRow>& rows) {
+  constexpr SizeBounds kMemory = {64 * 1024, 1024 * 1024 * kMiB};
+  constexpr CountBounds kFiles = {3, 10'000'000};
+  constexpr CountBounds kMany = {1, 1'000'000};
+  rows.push_back(OptionalSize(
+      Row(kHolders, "max-session-memory", "SIZE",
+          "Memory of all guests of a session: linear memories, tables, heaps, instances, buffers"),
+      &Options::max_session_memory_bytes, kMemory));
+  rows.push_back(
+      OptionalSize(Row(kHolders, "max-user-memory", "SIZE", "Memory of all guests of a user"),
+                   &Options::max_user_memory_bytes, kMemory));
+  rows.push_back(OptionalSize(
+      Row(kHolders, "max-total-memory", "SIZE",
+          "Memory of all guests, modules, machine code, uploads and channels together. auto: what "
+          "the cgroup or the machine has, less a sixteenth and 96 MiB for the daemon"),
+      &Options::max_total_memory_bytes, kMemory, "auto"));
+  rows.push_back(OptionalCount(
+      Row(kHolders, "max-session-open-files", "N",
+          "Files that all programs of a session have open, and descriptors passed for them"),
+      &Options::max_session_open_files, kFiles));
+  rows.push_back(OptionalCount(Row(kHolders, "max-user-open-files", "N", "The same of a user"),
+                               &Options::max_user_open_files, kFiles));
+  rows.push_back(OptionalCount(
+      Row(kHolders, "max-total-open-files", "N",
+          "The same of all together. auto: three quarters of the descriptors that wasmd may have"),
+      &Options::max_total_open_files, kFiles, "auto"));
+  rows.push_back(OptionalSize(
+      Row(kHolders, "max-user-module-memory", "SIZE",
+          "Modules that a user has uploaded first, and their machine code; his least recently used "
+          "go first"),
+      &Options::max_user_module_bytes, kMemory));
+  rows.push_back(OptionalSize(
+      Row(kHolders, "max-user-upload-memory", "SIZE", "Uploads of a user in flight together"),
+      &Options::max_user_upload_bytes, kMemory));
+  rows.push_back(OptionalCount(
+      Row(kHolders, "max-user-loads", "N", "Uploads of a user that are compiled or wait for it"),
+      &Options::max_user_loads, kMany));
+  rows.push_back(OptionalCount(Row(kHolders, "max-user-sessions", "N", "Sessions of a user"),
+                               &Options::max_user_sessions, kMany));
+  rows.push_back(OptionalCount(Row(kHolders, "max-user-instances", "N", "Instances of a user"),
+                               &Options::max_user_instances, kMany));
+  rows.push_back(OptionalCount(
+      Row(kHolders, "max-user-calls", "N", "Calls of a user that may wait or run at one time"),
+      &Options::max_user_calls, kMany));
+  rows.push_back(OptionalCount(
+      Row(kHolders, "max-user-runs", "N", "Programs of a user that may run at one time"),
+      &Options::max_user_runs, kMany));
+}
+
 void AddModules(std::vector<OptionRow>& rows) {
   rows.push_back(Size(Row(kModules, "max-module-size", "SIZE", "Largest module accepted"),
                       &Options::max_module_bytes, {1024, 1024 * kMiB}));
@@ -204,6 +324,10 @@ void AddModules(std::vector<OptionRow>& rows) {
   rows.push_back(Count(Row(kModules, "compile-threads", "N",
                            "Threads that decode, validate and compile uploaded modules"),
                        &Options::compile_threads, {1, 1024}));
+  rows.push_back(OptionalTime(Row(kModules, "max-load-time", "TIME",
+                                  "How long validating an upload, and compiling it where that was "
+                                  "asked for, may take"),
+                              &Options::max_load_time));
 }
 
 void AddSessions(std::vector<OptionRow>& rows) {
@@ -280,6 +404,8 @@ std::vector<OptionRow> OptionTable() {
   std::vector<OptionRow> rows;
   AddListening(rows);
   AddRunning(rows);
+  AddInvocations(rows);
+  AddHolders(rows);
   AddModules(rows);
   AddSessions(rows);
   AddChannels(rows);

@@ -62,10 +62,41 @@ struct Options {
   uint64_t module_store_bytes = 1024 * kMiB;
   // Uploads in flight, of all clients together.
   uint64_t max_upload_bytes = 1024 * kMiB;
+  // ---- Of one invocation or instance. A request may ask for less.
   // Linear memory of one instance or program.
   uint64_t max_memory_bytes = 4096 * kMiB;
+  // Table elements, and bytes of the heap that exceptions are in, likewise.
+  uint32_t max_table_elements = 10'000'000;
+  uint64_t max_heap_bytes = 64 * kMiB;
   // Stack of wasm code in one invocation.
   uint64_t wasm_stack_bytes = 8 * kMiB;
+  // Of one program; its streams and directories count.
+  uint32_t max_open_files = 1024;
+  // Output of a program that its client has not taken yet, of each stream that goes through gRPC.
+  uint64_t max_output_buffer_bytes = kMiB / 4;
+  // Zero: none but the client's.
+  absl::Duration max_run_time = absl::ZeroDuration();
+  absl::Duration max_call_time = absl::ZeroDuration();
+  absl::Duration max_cpu_time = absl::ZeroDuration();
+  // Of one module's validation, and compilation before its upload is answered.
+  absl::Duration max_load_time = absl::Minutes(2);
+
+  // ---- Of a session, of a user, of the daemon. 0: none of its own.
+  uint64_t max_session_memory_bytes = 0;
+  uint64_t max_user_memory_bytes = 0;
+  // 0: what the cgroup or the machine gives, less what the daemon needs.
+  uint64_t max_total_memory_bytes = 0;
+  uint32_t max_session_open_files = 0;
+  uint32_t max_user_open_files = 0;
+  // 0: three quarters of the process's descriptors.
+  uint32_t max_total_open_files = 0;
+  uint64_t max_user_module_bytes = 0;
+  uint64_t max_user_upload_bytes = 0;
+  uint32_t max_user_loads = 64;
+  uint32_t max_user_sessions = 0;
+  uint32_t max_user_instances = 8192;
+  uint32_t max_user_calls = 0;
+  uint32_t max_user_runs = 0;
 
   uint32_t max_connections = 1024;
   uint32_t max_sessions = 1024;

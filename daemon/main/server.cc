@@ -19,6 +19,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+#include "daemon/account/account.h"
+#include "daemon/account/memory_ceiling.h"
 #include "daemon/channel/channel_manager.h"
 #include "daemon/config/options.h"
 #include "daemon/config/parse.h"
@@ -105,9 +107,10 @@ class Server::Impl {
   Impl(Options given, std::unique_ptr<engine::Engine> made_engine, Roots roots)
       : options(std::move(given)),
         engine(std::move(made_engine)),
+        accounts(options, ReadMemoryCeiling()),
         store(*engine, options),
         scheduler(options),
-        services{options, *engine, store, scheduler, counters, std::move(roots)},
+        services{options, *engine, store, scheduler, counters, std::move(roots), accounts},
         sessions(services),
         channels(sessions, scheduler.workers_pool()) {}
   Impl(const Impl&) = delete;
@@ -152,6 +155,7 @@ class Server::Impl {
   const Options options;
   Counters counters;
   std::unique_ptr<engine::Engine> engine;
+  Accounts accounts;
   ModuleStore store;
   Scheduler scheduler;
   SessionServices services;

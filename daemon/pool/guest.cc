@@ -61,6 +61,12 @@ absl::Status Call(const engine::FuncHandle& func, std::span<const engine::Value>
   return absl::OkStatus();
 }
 
+// What the guest took.
+void Measure(const engine::Store& store, GuestResult& result) {
+  result.peak_memory_bytes = store.memory_bytes();
+  result.refused_by = store.refused_by();
+}
+
 absl::StatusOr<engine::Instance*> Instantiate(engine::Store& store, const engine::Linker& linker,
                                               std::shared_ptr<engine::LoadedModule> module,
                                               GuestResult& result) {
@@ -143,6 +149,7 @@ absl::Status WithFreshInstance(const std::shared_ptr<engine::RuntimeEnv>& env,
   WASMD_ASSIGN_OR_RETURN(engine::Instance* const instance,
                          Instantiate(store, linker, CodeFor(limits, std::move(module)), result));
   if (instance == nullptr) {
+    Measure(store, result);
     return absl::OkStatus();
   }
   if (wasi != nullptr) {
@@ -152,7 +159,7 @@ absl::Status WithFreshInstance(const std::shared_ptr<engine::RuntimeEnv>& env,
     WASMD_RETURN_IF_ERROR(use(*instance));
   }
   result.fuel_left = instance->fuel();
-  result.peak_memory_bytes = store.memory_bytes();
+  Measure(store, result);
   return absl::OkStatus();
 }
 
@@ -185,10 +192,16 @@ absl::Status CallBytes(engine::Instance& instance, const BytesCallSpec& spec,
 engine::StoreOptions StoreOptionsOf(const GuestLimits& limits) {
   engine::StoreOptions options;
   options.memory_bytes = limits.memory_bytes;
+  options.table_elements = limits.table_elements;
+  options.heap_bytes = limits.heap_bytes;
   options.wasm_stack_bytes = limits.wasm_stack_bytes;
   if (limits.fuel.has_value()) {
     options.fuel = *limits.fuel;
   }
+  options.memory_limit_name = "--max-memory";
+  options.table_limit_name = "--max-table-elements";
+  options.heap_limit_name = "--max-heap";
+  options.accountant = limits.memory;
   return options;
 }
 
@@ -347,7 +360,7 @@ absl::StatusOr<InstantiateResult> InstantiateGuest(InstanceGroup& group,
       made.instance = nullptr;
     }
   }
-  made.result.peak_memory_bytes = group.store().memory_bytes();
+  Measure(group.store(), made.result);
   return made;
 }
 
@@ -380,7 +393,7 @@ absl::StatusOr<CallGuestResult> CallGuest(InstanceGroup& group, engine::Instance
     called.values.push_back(out);
   }
   called.result.values.clear();
-  called.result.peak_memory_bytes = group.store().memory_bytes();
+  Measure(group.store(), called.result);
   return called;
 }
 
@@ -422,7 +435,7 @@ absl::StatusOr<BytesGuestResult> CallBytesGuest(InstanceGroup& group, engine::In
     const Armed armed(invocation, group.store());
     WASMD_RETURN_IF_ERROR(CallBytes(instance, spec, called));
   }
-  called.result.peak_memory_bytes = group.store().memory_bytes();
+  Measure(group.store(), called.result);
   return called;
 }
 
@@ -453,6 +466,8 @@ absl::StatusOr<GuestResult> RunGuest(const std::shared_ptr<engine::RuntimeEnv>& 
     return absl::InvalidArgumentError(
         StrCat("\"_start\" must be (func) and is ", engine::ToString(**type)));
   }
+  options.limits.max_open_files = limits.open_files;
+  options.limits.open_files = limits.files;
   WASMD_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Wasi> wasi,
                          engine::Wasi::Create(std::move(options)));
   engine::Linker linker;
@@ -468,7 +483,7 @@ absl::StatusOr<GuestResult> RunGuest(const std::shared_ptr<engine::RuntimeEnv>& 
     WASMD_RETURN_IF_ERROR(Call(start, {}, result));
     result.fuel_left = instance->fuel();
   }
-  result.peak_memory_bytes = store.memory_bytes();
+  Measure(store, result);
   return result;
 }
 

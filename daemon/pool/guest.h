@@ -27,10 +27,18 @@
 
 namespace wasmd::daemon {
 
-// What one invocation may use.
+// What one invocation, or the instances of one group, may use. The names are the daemon's options'
+// and wasmctl's flags alike.
 struct GuestLimits {
-  uint64_t memory_bytes = 0;
-  uint64_t wasm_stack_bytes = 0;
+  uint64_t memory_bytes = 0;             // --max-memory
+  uint64_t table_elements = UINT64_MAX;  // --max-table-elements
+  uint64_t heap_bytes = UINT64_MAX;      // --max-heap
+  uint64_t wasm_stack_bytes = 0;         // --wasm-stack
+  uint32_t open_files = 1024;            // --max-open-files
+  // Who is charged with what guests make the daemon keep, and with files that programs open. Null:
+  // nobody. Shared: with all guests that they bound together.
+  std::shared_ptr<engine::Accountant> memory = nullptr;
+  std::shared_ptr<engine::Accountant> files = nullptr;
   // In instructions (engine/abi/fuel.h); empty: they are not counted.
   std::optional<uint64_t> fuel = std::nullopt;
 };
@@ -42,6 +50,9 @@ struct GuestResult {
   uint64_t duration_ns = 0;
   uint64_t peak_memory_bytes = 0;
   std::optional<uint64_t> fuel_left = std::nullopt;  // If the limits had some.
+  // The limit that growth of a memory, a table or the heap was refused for, if any was: perhaps the
+  // reason why it ended as it did.
+  std::optional<engine::NamedLimit> refused_by;
 };
 
 // An argument of a call: a value, or a reference by the handle that the daemon gave out.

@@ -4,12 +4,14 @@
 
 #include <ctime>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
@@ -103,7 +105,7 @@ void Invocation::ReturnPriority() {
   }
 }
 
-void Invocation::Interrupt(engine::InterruptReason reason) {
+void Invocation::Interrupt(engine::InterruptReason reason, std::string limit) {
   std::function<void()> on_dropped;
   {
     const absl::MutexLock lock(&mutex_);
@@ -111,6 +113,7 @@ void Invocation::Interrupt(engine::InterruptReason reason) {
       return;
     }
     reason_ = reason;
+    limit_ = std::move(limit);
     if (state_ == State::kQueued) {
       state_ = State::kOver;
       on_dropped.swap(on_dropped_);
@@ -130,6 +133,17 @@ void Invocation::Interrupt(engine::InterruptReason reason) {
 engine::InterruptReason Invocation::reason() const {
   const absl::MutexLock lock(&mutex_);
   return reason_;
+}
+
+std::string Invocation::limit() const {
+  const absl::MutexLock lock(&mutex_);
+  return limit_;
+}
+
+absl::Duration Invocation::cpu_time() const {
+  const absl::MutexLock lock(&mutex_);
+  return state_ == State::kRunning ? absl::Seconds(CpuSeconds(cpu_clock_) - cpu_at_begin_)
+                                   : absl::ZeroDuration();
 }
 
 ActivityInfo Invocation::activity() const {

@@ -77,10 +77,14 @@ class Invocation {
   // priority, where the process may give it, until here.
   void ReturnPriority();
 
-  // From any thread. The first reason stays.
-  void Interrupt(engine::InterruptReason reason);
+  // From any thread. The first reason stays. `limit`: where a limit is the reason, what the client
+  // is told of it: "2s of CPU time (--max-cpu-time)".
+  void Interrupt(engine::InterruptReason reason, std::string limit = {});
   // kNone: it was not interrupted.
   engine::InterruptReason reason() const;
+  std::string limit() const;
+  // That it has used since Begin; zero unless it runs.
+  absl::Duration cpu_time() const;
 
   ActivityInfo activity() const;
 
@@ -92,6 +96,7 @@ class Invocation {
   mutable absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kQueued;
   engine::InterruptReason reason_ ABSL_GUARDED_BY(mutex_) = engine::InterruptReason::kNone;
+  std::string limit_ ABSL_GUARDED_BY(mutex_);
   const engine::Store* store_ ABSL_GUARDED_BY(mutex_) =
       nullptr;  // Armed; read for its memory's size alone.
   engine::InterruptHandle handle_ ABSL_GUARDED_BY(mutex_);

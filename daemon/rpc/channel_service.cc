@@ -46,6 +46,7 @@ absl::StatusOr<BindSpec> SpecOf(const v1::BindRequest& request) {
   }
   spec.module = request.module();
   spec.instance = request.instance();
+  spec.limits = FromWire(request.limits());
   return spec;
 }
 

@@ -45,6 +45,7 @@ class InstanceService final : public v1::InstanceService::CallbackService {
     spec.module = request->module();
     spec.wasi = request->wasi();
     spec.deadline = DeadlineOf(*context);
+    spec.limits = FromWire(request->limits());
     for (const v1::ImportBinding& binding : request->imports()) {
       spec.imports.emplace_back(binding.module(), binding.instance());
     }

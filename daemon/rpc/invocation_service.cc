@@ -47,6 +47,7 @@ absl::StatusOr<CallTarget> TargetOf(const Request& request,
   if (request.has_fuel()) {
     target.fuel = request.fuel();
   }
+  target.limits = FromWire(request.limits());
   return target;
 }
 

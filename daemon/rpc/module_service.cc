@@ -43,7 +43,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadModuleReque
       return;
     }
     session_ = *std::move(session);
-    request_.principal = session_->identity().principal;
+    request_.account = session_->account()->parent();
     StartRead(&message_);
   }
 
@@ -89,7 +89,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadModuleReque
     request_.name = header.name();
     request_.expected_digest = header.expected_digest();
     request_.eager = header.eager();
-    request_.upload = store_.NewUpload();
+    request_.upload = store_.NewUpload(request_.account);
     if (header.descriptor_handle() != 0) {
       WASMD_ASSIGN_OR_RETURN(request_.file, session_->TakeDescriptor(header.descriptor_handle()));
     }

@@ -28,9 +28,8 @@ namespace wasmd::daemon {
 namespace {
 
 constexpr size_t kMaxStdinChunkBytes = size_t{1} << 20;
-// Each of a program's streams. Also the largest message of output: large enough that a message's
-// cost is small beside it.
-constexpr size_t kQueueBytes = size_t{256} << 10;
+// The largest message of output: large enough that a message's cost is small beside it.
+constexpr size_t kMaxOutputMessageBytes = size_t{256} << 10;
 
 class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunResponse> {
  public:
@@ -107,7 +106,7 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
   void StartProgram() {
     const absl::StatusOr<std::shared_ptr<Session>> session = SessionOf(rpc_, context_);
     absl::StatusOr<RunRequestSpec> spec =
-        session.ok() ? SpecOf(request_.start()) : session.status();
+        session.ok() ? SpecOf(**session, request_.start()) : session.status();
     if (!spec.ok()) {
       const absl::MutexLock lock(&mutex_);
       FinishLocked(spec.status());
@@ -138,7 +137,7 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
     }
   }
 
-  absl::StatusOr<RunRequestSpec> SpecOf(const v1::RunStart& start) {
+  absl::StatusOr<RunRequestSpec> SpecOf(const Session& session, const v1::RunStart& start) {
     RunRequestSpec spec;
     spec.module = start.module();
     spec.args.assign(start.args().begin(), start.args().end());
@@ -165,13 +164,21 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
       spec.preopens.push_back(std::move(out));
     }
     spec.invocation_id = start.invocation_id();
-    spec.max_memory_bytes = start.max_memory_bytes();
     if (start.has_fuel()) {
       spec.fuel = start.fuel();
     }
+    spec.limits = FromWire(start.limits());
+    if (start.max_memory_bytes() != 0 &&
+        (spec.limits.memory_bytes == 0 || start.max_memory_bytes() < spec.limits.memory_bytes)) {
+      spec.limits.memory_bytes = start.max_memory_bytes();
+    }
+    buffer_bytes_ = session.OutputBufferBytes(spec.limits);
     WASMD_RETURN_IF_ERROR(SetStdin(start.stdin(), spec.stdin_source));
     WASMD_RETURN_IF_ERROR(SetOutput(start.stdout(), spec.stdout_target, stdout_));
     WASMD_RETURN_IF_ERROR(SetOutput(start.stderr(), spec.stderr_target, stderr_));
+    for (const Queue& queue : {stdin_, stdout_, stderr_}) {
+      spec.buffer_bytes += queue == nullptr ? 0 : buffer_bytes_;
+    }
     return spec;
   }
 
@@ -188,11 +195,11 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
     }
     // The guest has ended, and so calls none of these, before the RPC is finished and the reactor
     // gone.
-    WASMD_ASSIGN_OR_RETURN(
-        stdin_, engine::ByteQueue::Create(engine::ByteQueue::GuestEnd::kReads, kQueueBytes, [this] {
-          const absl::MutexLock lock(&mutex_);
-          PushStdin();
-        }));
+    WASMD_ASSIGN_OR_RETURN(stdin_, engine::ByteQueue::Create(engine::ByteQueue::GuestEnd::kReads,
+                                                             buffer_bytes_, [this] {
+                                                               const absl::MutexLock lock(&mutex_);
+                                                               PushStdin();
+                                                             }));
     source = std::shared_ptr<engine::WasiInputStream>(stdin_);
     return absl::OkStatus();
   }
@@ -208,11 +215,11 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
       case v1::Stdio::KIND_NOT_SET:
         break;
     }
-    WASMD_ASSIGN_OR_RETURN(
-        queue, engine::ByteQueue::Create(engine::ByteQueue::GuestEnd::kWrites, kQueueBytes, [this] {
-          const absl::MutexLock lock(&mutex_);
-          PumpOutput();
-        }));
+    WASMD_ASSIGN_OR_RETURN(queue, engine::ByteQueue::Create(engine::ByteQueue::GuestEnd::kWrites,
+                                                            buffer_bytes_, [this] {
+                                                              const absl::MutexLock lock(&mutex_);
+                                                              PumpOutput();
+                                                            }));
     target = std::shared_ptr<engine::WasiOutputStream>(queue);
     return absl::OkStatus();
   }
@@ -309,7 +316,7 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
     stderr_next_ = !stderr_next_;
     for (const bool from_stderr : {stderr_next_, !stderr_next_}) {
       const Queue& queue = from_stderr ? stderr_ : stdout_;
-      std::string bytes = queue == nullptr ? std::string() : queue->Pop(kQueueBytes);
+      std::string bytes = queue == nullptr ? std::string() : queue->Pop(kMaxOutputMessageBytes);
       if (!bytes.empty()) {
         (from_stderr ? *response_.mutable_stderr_data() : *response_.mutable_stdout_data()) =
             std::move(bytes);
@@ -360,6 +367,7 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
   std::shared_ptr<RunReactor> self_;  // Until OnDone.
   bool began_ = false;                // Of OnReadDone alone, which is called one at a time.
   v1::RunRequest request_;            // While a read is in flight, gRPC's; else OnReadDone's.
+  size_t buffer_bytes_ = 0;           // Of each stream's queue.
   Queue stdin_;  // Each null unless it is a stream. Constant once the run starts.
   Queue stdout_;
   Queue stderr_;

@@ -1,13 +1,20 @@
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/server_context.h"
 
+#include "daemon/account/account.h"
 #include "daemon/channel/channel_manager.h"
+#include "daemon/config/options.h"
 #include "daemon/observe/counters.h"
 #include "daemon/observe/process_stats.h"
 #include "daemon/pool/invocation.h"
@@ -23,6 +30,59 @@
 
 namespace wasmd::daemon {
 namespace {
+
+// Limits of each invocation, by the options' names.
+struct InvocationLimit {
+  std::string_view resource;
+  std::string_view option;
+  v1::LimitUnit unit;
+  uint64_t limit = 0;  // 0: none.
+};
+
+std::vector<InvocationLimit> InvocationLimitsOf(const Options& options) {
+  const auto millis = [](absl::Duration time) {
+    return static_cast<uint64_t>(absl::ToInt64Milliseconds(time));
+  };
+  return {
+      {"memory", "--max-memory", v1::LIMIT_UNIT_BYTES, options.max_memory_bytes},
+      {"table elements", "--max-table-elements", v1::LIMIT_UNIT_COUNT, options.max_table_elements},
+      {"heap", "--max-heap", v1::LIMIT_UNIT_BYTES, options.max_heap_bytes},
+      {"stack", "--wasm-stack", v1::LIMIT_UNIT_BYTES, options.wasm_stack_bytes},
+      {"open files", "--max-open-files", v1::LIMIT_UNIT_COUNT, options.max_open_files},
+      {"output buffer", "--max-output-buffer", v1::LIMIT_UNIT_BYTES,
+       options.max_output_buffer_bytes},
+      {"time of a program", "--max-run-time", v1::LIMIT_UNIT_MILLISECONDS,
+       millis(options.max_run_time)},
+      {"time of a call", "--max-call-time", v1::LIMIT_UNIT_MILLISECONDS,
+       millis(options.max_call_time)},
+      {"CPU time", "--max-cpu-time", v1::LIMIT_UNIT_MILLISECONDS, millis(options.max_cpu_time)},
+      {"module size", "--max-module-size", v1::LIMIT_UNIT_BYTES, options.max_module_bytes},
+      {"load time", "--max-load-time", v1::LIMIT_UNIT_MILLISECONDS, millis(options.max_load_time)},
+  };
+}
+
+void ToWire(const Account& account, v1::LimitScope scope, v1::GetLimitsResponse& response) {
+  for (size_t i = 0; i < kResourceCount; ++i) {
+    const auto resource = static_cast<Resource>(i);
+    const std::shared_ptr<ResourceAccount> of = account.of(resource);
+    const bool has_limit = of->limit().amount != kUnlimited;
+    // What a session cannot be charged with, its user is.
+    if (of->limit().name.empty() && of->peak() == 0) {
+      continue;
+    }
+    v1::LimitUse& use = *response.add_limits();
+    use.set_scope(scope);
+    use.set_holder(WireText(account.name()));
+    use.set_resource(std::string(ToString(resource)));
+    use.set_unit(IsBytes(resource) ? v1::LIMIT_UNIT_BYTES : v1::LIMIT_UNIT_COUNT);
+    use.set_used(of->used());
+    use.set_peak(of->peak());
+    use.set_option(std::string(of->limit().name));
+    if (has_limit) {
+      use.set_limit(of->limit().amount);
+    }
+  }
+}
 
 class ServerService final : public v1::ServerService::CallbackService {
  public:
@@ -71,17 +131,42 @@ class ServerService final : public v1::ServerService::CallbackService {
     response->set_channels(rpc_.channels.channel_count());
     response->set_channel_calls_total(rpc_.channels.calls());
     response->set_queued_calls(services.scheduler.queued_calls());
-    // A session's user where one is named; else the one that its connection may stand for.
-    const absl::StatusOr<std::shared_ptr<Session>> session = SessionOf(rpc_, *context);
-    const std::string principal =
-        session.ok() ? (*session)->identity().principal : PrincipalOf(rpc_, *context);
-    for (const ActivityInfo& activity : services.scheduler.Activities(principal)) {
+    for (const ActivityInfo& activity : services.scheduler.Activities(AskingUser(*context))) {
       ToWire(activity, *response->add_activities());
     }
     return Answer(*context, absl::OkStatus());
   }
 
+  grpc::ServerUnaryReactor* GetLimits(grpc::CallbackServerContext* context,
+                                      const v1::GetLimitsRequest* /*request*/,
+                                      v1::GetLimitsResponse* response) override {
+    const SessionServices& services = rpc_.sessions.services();
+    for (const InvocationLimit& each : InvocationLimitsOf(services.options)) {
+      v1::LimitUse& use = *response->add_limits();
+      use.set_scope(v1::LIMIT_SCOPE_INVOCATION);
+      use.set_resource(std::string(each.resource));
+      use.set_unit(each.unit);
+      use.set_option(std::string(each.option));
+      if (each.limit != 0) {
+        use.set_limit(each.limit);
+      }
+    }
+    const std::string user = AskingUser(*context);
+    for (const std::shared_ptr<Account>& session : services.accounts.SessionsOf(user)) {
+      ToWire(*session, v1::LIMIT_SCOPE_SESSION, *response);
+    }
+    ToWire(*services.accounts.User(user), v1::LIMIT_SCOPE_USER, *response);
+    ToWire(*services.accounts.daemon(), v1::LIMIT_SCOPE_DAEMON, *response);
+    return Answer(*context, absl::OkStatus());
+  }
+
  private:
+  // A session's user where one is named; else the one that its connection may stand for.
+  std::string AskingUser(const grpc::CallbackServerContext& context) const {
+    const absl::StatusOr<std::shared_ptr<Session>> session = SessionOf(rpc_, context);
+    return session.ok() ? (*session)->identity().principal : PrincipalOf(rpc_, context);
+  }
+
   const RpcContext& rpc_;
 };
 

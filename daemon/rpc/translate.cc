@@ -29,6 +29,8 @@ namespace {
 constexpr size_t kV128Bytes = 16;
 // Names in backtraces: a C++ symbol may have kilobytes, and 64 frames travel.
 constexpr size_t kMaxFrameNameBytes = 512;
+// A limit of time that is none.
+constexpr absl::Duration kLongest = absl::Hours(24 * 365);
 
 // The length of the UTF-8 sequence at the front of `text`, or 0 if there is none.
 size_t Utf8Length(std::string_view text) {
@@ -242,7 +244,23 @@ void ToWire(const engine::ExternType& type, v1::ExternType& out) {
   }
 }
 
+RequestedLimits FromWire(const v1::InvocationLimits& wire) {
+  RequestedLimits limits;
+  limits.memory_bytes = wire.memory_bytes();
+  limits.table_elements = wire.table_elements();
+  limits.heap_bytes = wire.heap_bytes();
+  limits.stack_bytes = wire.stack_bytes();
+  limits.open_files = wire.open_files();
+  limits.output_buffer_bytes = wire.output_buffer_bytes();
+  limits.cpu_time = absl::Milliseconds(static_cast<int64_t>(
+      std::min(wire.cpu_time_ms(), static_cast<uint64_t>(absl::ToInt64Milliseconds(kLongest)))));
+  return limits;
+}
+
 void ToWire(const GuestResult& result, std::span<const GuestValue> values, v1::Outcome& out) {
+  if (result.refused_by.has_value()) {
+    out.set_refused_at(StrCat(result.refused_by->name, " of ", result.refused_by->amount));
+  }
   if (!result.stop.has_value()) {
     v1::Values& wire = *out.mutable_values();
     for (const GuestValue& value : values) {

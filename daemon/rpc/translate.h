@@ -16,6 +16,7 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
+#include "daemon/session/session.h"
 #include "daemon/store/module_store.h"
 #include "proto/wasmd/v1/module.pb.h"
 #include "proto/wasmd/v1/server.pb.h"
@@ -29,6 +30,8 @@ std::string WireText(std::string_view text, size_t max_bytes = 4096);
 // kInvalidArgument: nothing set, a v128 that has not 16 bytes, an unknown reference type.
 absl::StatusOr<GuestArgument> FromWire(const v1::Value& value);
 void ToWire(const GuestValue& value, v1::Value& out);
+
+RequestedLimits FromWire(const v1::InvocationLimits& limits);
 
 v1::ValType ToWire(engine::ValType type);
 void ToWire(const engine::FuncType& type, v1::FuncType& out);

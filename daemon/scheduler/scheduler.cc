@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -20,6 +22,7 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
+#include "daemon/pool/limit_timer.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/thread_pool.h"
 #include "daemon/pool/watchdog.h"
@@ -96,7 +99,7 @@ absl::Status Scheduler::Start(TaskRunner& pool, Work work) {
     dropped();
   });
   absl::Status placed = absl::UnavailableError("wasmd is shutting down");
-  if (Register(invocation, task->work().deadline)) {
+  if (Register(invocation, task->work().deadline, task->work().limits)) {
     placed = Place(pool, task);
   }
   if (placed.ok()) {
@@ -143,7 +146,9 @@ void Scheduler::Execute(TaskRunner& pool, Task& task) {
   const std::shared_ptr<InstanceGroup> group = work.group;
   std::function<void()> complete;
   if (work.invocation->Begin()) {
+    const LimitTimer::Entry cpu_limit = LimitCpuTime(work.invocation, work.limits.cpu_time);
     complete = work.run();
+    limits_.Remove(cpu_limit);
     work.run = nullptr;
     work.invocation->End();
     Unregister(*work.invocation);
@@ -164,7 +169,38 @@ void Scheduler::PassTurn(TaskRunner& pool, InstanceGroup* group) {
   }
 }
 
-bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline) {
+LimitTimer::Entry Scheduler::LimitWallTime(const std::shared_ptr<Invocation>& invocation,
+                                           const TimeLimits& limits) {
+  if (limits.wall_time == absl::ZeroDuration()) {
+    return 0;
+  }
+  const std::string limit =
+      StrCat(absl::FormatDuration(limits.wall_time), " (", limits.wall_option, ")");
+  return limits_.Add(limits.wall_time, [invocation, limit]() -> std::optional<absl::Duration> {
+    invocation->Interrupt(engine::InterruptReason::kDeadline, limit);
+    return std::nullopt;
+  });
+}
+
+LimitTimer::Entry Scheduler::LimitCpuTime(const std::shared_ptr<Invocation>& invocation,
+                                          absl::Duration limit) {
+  if (limit == absl::ZeroDuration()) {
+    return 0;
+  }
+  // One thread uses no more CPU time than passes.
+  return limits_.Add(limit, [invocation, limit]() -> std::optional<absl::Duration> {
+    const absl::Duration left = limit - invocation->cpu_time();
+    if (left > absl::ZeroDuration()) {
+      return left;
+    }
+    invocation->Interrupt(engine::InterruptReason::kDeadline,
+                          StrCat(absl::FormatDuration(limit), " of CPU time (--max-cpu-time)"));
+    return std::nullopt;
+  });
+}
+
+bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline,
+                         const TimeLimits& limits) {
   {
     const absl::MutexLock lock(&mutex_);
     if (!admits_) {
@@ -183,11 +219,20 @@ bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Ti
       found->second.deadline = entry;
     }
   }
+  if (const LimitTimer::Entry entry = LimitWallTime(invocation, limits); entry != 0) {
+    const absl::MutexLock lock(&mutex_);
+    if (const auto found = active_.find(invocation.get()); found != active_.end()) {
+      found->second.wall_limit = entry;
+    } else {
+      limits_.Remove(entry);
+    }
+  }
   return true;
 }
 
 void Scheduler::Unregister(const Invocation& invocation) {
   Watchdog::Entry deadline{};
+  LimitTimer::Entry wall_limit = 0;
   std::shared_ptr<Invocation> kept;  // Released without the lock.
   {
     const absl::MutexLock lock(&mutex_);
@@ -196,6 +241,7 @@ void Scheduler::Unregister(const Invocation& invocation) {
       return;
     }
     deadline = found->second.deadline;
+    wall_limit = found->second.wall_limit;
     kept = std::move(found->second.invocation);
     active_.erase(found);
     if (active_.empty()) {
@@ -205,6 +251,7 @@ void Scheduler::Unregister(const Invocation& invocation) {
   if (deadline.second != 0) {
     calls_.watchdog().Remove(deadline);
   }
+  limits_.Remove(wall_limit);
 }
 
 void Scheduler::StopAdmission() {
@@ -244,6 +291,7 @@ void Scheduler::Shutdown() {
   InterruptAll(engine::InterruptReason::kShutdown);
   calls_.Shutdown();
   runs_.Shutdown();
+  limits_.Shutdown();
 }
 
 std::vector<ActivityInfo> Scheduler::Activities(std::string_view principal) const {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "daemon/config/options.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
+#include "daemon/pool/limit_timer.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/thread_pool.h"
 #include "daemon/pool/watchdog.h"
@@ -38,12 +40,21 @@ absl::Duration ReplyMargin(absl::Duration remaining);
 
 class Scheduler {
  public:
+  // The daemon's own, beside the client's deadline. Zero: none. An invocation that meets one is
+  // interrupted with kDeadline, and its limit() says which it was.
+  struct TimeLimits {
+    absl::Duration wall_time;  // From Start on.
+    std::string wall_option;   // "--max-run-time"
+    absl::Duration cpu_time;   // Of the guest's thread.
+  };
+
   // What an invocation does. Of `run` and `dropped` exactly one is called once Start has said OK,
   // and none otherwise.
   struct Work {
     std::shared_ptr<Invocation> invocation;
     absl::Time deadline = absl::InfiniteFuture();
     std::shared_ptr<InstanceGroup> group;  // Whose turn it needs; may be null.
+    TimeLimits limits;
     // Runs the guest, on a worker or a run's thread. What it returns is called last, when thread
     // and turn are free again.
     std::function<std::function<void()>()> run;
@@ -86,18 +97,25 @@ class Scheduler {
   struct Active {
     std::shared_ptr<Invocation> invocation;
     Watchdog::Entry deadline;
+    LimitTimer::Entry wall_limit = 0;
   };
   class Task;
 
   absl::Status Start(TaskRunner& pool, Work work);
   absl::Status Place(TaskRunner& pool, const std::shared_ptr<Task>& task);
-  bool Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline);
+  bool Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline,
+                const TimeLimits& limits);
+  LimitTimer::Entry LimitWallTime(const std::shared_ptr<Invocation>& invocation,
+                                  const TimeLimits& limits);
+  LimitTimer::Entry LimitCpuTime(const std::shared_ptr<Invocation>& invocation,
+                                 absl::Duration limit);
   void Unregister(const Invocation& invocation);
   void Execute(TaskRunner& pool, Task& task);
   void PassTurn(TaskRunner& pool, InstanceGroup* group);
 
   const uint32_t workers_;
   const uint32_t max_waiting_per_group_;
+  LimitTimer limits_;
   mutable absl::Mutex mutex_;
   absl::CondVar ended_ ABSL_GUARDED_BY(mutex_);
   bool admits_ ABSL_GUARDED_BY(mutex_) = true;

@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+#include "daemon/account/account.h"
 #include "daemon/config/text.h"
 #include "daemon/observe/log.h"
 #include "daemon/pool/engine_types.h"
@@ -51,11 +52,31 @@ void NameStop(const std::string& module_name, GuestResult& result) {
   }
 }
 
+// What was asked for, where that is less than the daemon's limit.
+template <typename T>
+T LowerOf(T requested, T limit) {
+  return requested == T() ? limit : std::min(requested, limit);
+}
+
+// What the daemon itself keeps for a program.
+uint64_t HostBytesOf(const RunRequestSpec& spec, const GuestLimits& limits) {
+  uint64_t bytes = limits.wasm_stack_bytes + spec.buffer_bytes;
+  for (const std::vector<std::string>* texts : {&spec.args, &spec.env}) {
+    for (const std::string& text : *texts) {
+      bytes += sizeof(std::string) + text.size();
+    }
+  }
+  return bytes;
+}
+
 // How an invocation that was interrupted is told to its client.
 absl::Status StatusOf(const Invocation& invocation) {
   const std::string name =
       StrCat("invocation ", invocation.info().id, " (", ToString(invocation.info().kind),
              invocation.info().func.empty() ? "" : " of ", invocation.info().func, ")");
+  if (const std::string limit = invocation.limit(); !limit.empty()) {
+    return absl::ResourceExhaustedError(StrCat(name, " was stopped: it has no more than ", limit));
+  }
   return InterruptedStatus(invocation.reason(), name);
 }
 
@@ -99,8 +120,13 @@ void CountInterrupted(engine::InterruptReason reason, Counters& counters) {
 
 }  // namespace
 
-Session::Session(SessionServices& services, Identity identity)
-    : services_(services), identity_(std::move(identity)), last_used_(absl::Now()) {}
+Session::Session(SessionServices& services, Identity identity, std::shared_ptr<Account> account,
+                 Charge place)
+    : services_(services),
+      identity_(std::move(identity)),
+      account_(std::move(account)),
+      last_used_(absl::Now()),
+      place_(std::move(place)) {}
 
 Session::~Session() = default;
 
@@ -126,6 +152,7 @@ absl::StatusOr<std::vector<uint64_t>> Session::AddDescriptors(
     return absl::ResourceExhaustedError(
         StrCat("a session holds no more than ", kMaxDescriptors, " descriptors"));
   }
+  WASMD_RETURN_IF_ERROR(account_->Take(Resource::kOpenFiles, descriptors.size()));
   std::vector<uint64_t> handles;
   for (engine::UniqueFd& descriptor : descriptors) {
     handles.push_back(NextHandle());
@@ -143,26 +170,18 @@ absl::StatusOr<engine::UniqueFd> Session::TakeDescriptor(uint64_t handle) {
   }
   engine::UniqueFd descriptor = std::move(found->second);
   descriptors_.erase(found);
+  account_->Give(Resource::kOpenFiles);  // Who opens it for a program is charged again.
   return descriptor;
 }
 
 absl::StatusOr<std::shared_ptr<Invocation>> Session::NewInvocation(InvocationInfo info,
-                                                                   Quota quota) {
+                                                                   Resource quota) {
   info.principal = identity_.principal;
   const absl::MutexLock lock(&mutex_);
   if (closed_) {
     return Closed();
   }
   info.client_name = client_name_;
-  const Options& options = services_.options;
-  const bool is_run = quota == Quota::kRuns;
-  const uint32_t limit = is_run ? options.max_runs_per_session : options.max_calls_per_session;
-  uint32_t& used = is_run ? runs_ : calls_;
-  if (used >= limit) {
-    return absl::ResourceExhaustedError(
-        StrCat("a session has no more than ", limit, is_run ? " programs" : " calls",
-               " at one time (", is_run ? "--max-session-runs" : "--max-session-calls", ")"));
-  }
   if (info.id == 0) {
     while (invocations_.contains(next_invocation_)) {
       ++next_invocation_;
@@ -171,35 +190,36 @@ absl::StatusOr<std::shared_ptr<Invocation>> Session::NewInvocation(InvocationInf
   } else if (invocations_.contains(info.id)) {
     return absl::AlreadyExistsError(StrCat("invocation ", info.id, " runs already"));
   }
-  ++used;
+  WASMD_RETURN_IF_ERROR(account_->Take(quota));
   auto invocation = std::make_shared<Invocation>(std::move(info));
   invocations_.emplace(invocation->info().id, invocation);
   return invocation;
 }
 
-void Session::Forget(const Invocation& invocation, Quota quota) {
+void Session::Forget(const Invocation& invocation, Resource quota) {
   const absl::MutexLock lock(&mutex_);
   invocations_.erase(invocation.info().id);
   last_used_ = absl::Now();
-  if (quota == Quota::kCalls) {
-    --calls_;
+  if (quota == Resource::kCalls) {
+    account_->Give(quota);
   }
 }
 
 void Session::EndRun() {
   const absl::MutexLock lock(&mutex_);
-  --runs_;
+  account_->Give(Resource::kRuns);
   last_used_ = absl::Now();
 }
 
 template <typename T>
-Session::Started Session::Start(std::shared_ptr<Invocation> invocation, Quota quota,
-                                absl::Time deadline, std::shared_ptr<InstanceGroup> group,
+Session::Started Session::Start(std::shared_ptr<Invocation> invocation, StartSpec spec,
                                 std::function<absl::StatusOr<T>(Invocation&)> guest, Done<T> done) {
+  const Resource quota = spec.quota;
   Scheduler::Work work;
   work.invocation = invocation;
-  work.deadline = deadline;
-  work.group = std::move(group);
+  work.deadline = spec.deadline;
+  work.group = std::move(spec.group);
+  work.limits = TimeLimitsOf(quota, spec.limits);
   const std::shared_ptr<Session> self = shared_from_this();
   work.run = [self, invocation, quota, guest = std::move(guest), done]() mutable {
     auto result = std::make_shared<absl::StatusOr<T>>(guest(*invocation));
@@ -225,7 +245,7 @@ Session::Started Session::Start(std::shared_ptr<Invocation> invocation, Quota qu
     self->Forget(*invocation, quota);
     done(StatusOf(*invocation));
   };
-  const absl::Status started = quota == Quota::kRuns
+  const absl::Status started = quota == Resource::kRuns
                                    ? services_.scheduler.StartRun(std::move(work))
                                    : services_.scheduler.StartCall(std::move(work));
   if (!started.ok()) {
@@ -236,14 +256,34 @@ Session::Started Session::Start(std::shared_ptr<Invocation> invocation, Quota qu
   return invocation;
 }
 
-GuestLimits Session::Limits(uint64_t max_memory_bytes, std::optional<uint64_t> fuel) const {
+GuestLimits Session::Limits(const RequestedLimits& requested, std::optional<uint64_t> fuel) const {
   const Options& options = services_.options;
   GuestLimits limits;
-  limits.memory_bytes = max_memory_bytes == 0
-                            ? options.max_memory_bytes
-                            : std::min(max_memory_bytes, options.max_memory_bytes);
-  limits.wasm_stack_bytes = options.wasm_stack_bytes;
+  limits.memory_bytes = LowerOf(requested.memory_bytes, options.max_memory_bytes);
+  limits.table_elements = LowerOf<uint64_t>(requested.table_elements, options.max_table_elements);
+  limits.heap_bytes = LowerOf(requested.heap_bytes, options.max_heap_bytes);
+  limits.wasm_stack_bytes = LowerOf(requested.stack_bytes, options.wasm_stack_bytes);
+  limits.open_files = LowerOf(requested.open_files, options.max_open_files);
+  limits.memory = account_->of(Resource::kMemory);
+  limits.files = account_->of(Resource::kOpenFiles);
   limits.fuel = fuel;
+  return limits;
+}
+
+uint64_t Session::OutputBufferBytes(const RequestedLimits& requested) const {
+  return LowerOf(requested.output_buffer_bytes, services_.options.max_output_buffer_bytes);
+}
+
+Scheduler::TimeLimits Session::TimeLimitsOf(Resource quota,
+                                            const RequestedLimits& requested) const {
+  const Options& options = services_.options;
+  Scheduler::TimeLimits limits;
+  const bool is_run = quota == Resource::kRuns;
+  limits.wall_time = is_run ? options.max_run_time : options.max_call_time;
+  limits.wall_option = is_run ? "--max-run-time" : "--max-call-time";
+  limits.cpu_time = options.max_cpu_time == absl::ZeroDuration()
+                        ? requested.cpu_time
+                        : LowerOf(requested.cpu_time, options.max_cpu_time);
   return limits;
 }
 
@@ -264,6 +304,11 @@ Session::Started Session::StartCall(const CallTarget& target, std::string func, 
       return nullptr;
     }
     absl::StatusOr<std::shared_ptr<HeldInstance>> held = FindInstance(target.instance);
+    if (held.ok() && target.limits.limits_instance()) {
+      held = absl::InvalidArgumentError(
+          "an instance keeps the limits that it was made with; a call of it can limit its CPU time "
+          "alone");
+    }
     if (!held.ok()) {
       done(held.status());
       return nullptr;
@@ -291,13 +336,13 @@ Session::Started Session::StartCall(const CallTarget& target, std::string func, 
     };
   }
   absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-      NewInvocation(std::move(info), Quota::kCalls);
+      NewInvocation(std::move(info), Resource::kCalls);
   if (!invocation.ok()) {
     done(invocation.status());
     return nullptr;
   }
-  return Start<T>(*invocation, Quota::kCalls, target.deadline, std::move(group), std::move(guest),
-                  std::move(done));
+  return Start<T>(*invocation, {Resource::kCalls, target.deadline, std::move(group), target.limits},
+                  std::move(guest), std::move(done));
 }
 
 Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done) {
@@ -306,9 +351,9 @@ Session::Started Session::Call(CallRequestSpec spec, Done<CallGuestResult> done)
   kind.on_instance = [this, call](HeldInstance& held, Invocation& running) {
     return CallGuest(*held.group, *held.instance, *call, running, [this] { return NextHandle(); });
   };
-  kind.on_module = [this, call, fuel = spec.fuel](const StoredModule& stored, Invocation& running) {
-    return CallFreshGuest(services_.engine.runtime(), Limits(0, fuel), stored.module, *call,
-                          running);
+  kind.on_module = [this, call, limits = Limits(spec.limits, spec.fuel)](const StoredModule& stored,
+                                                                         Invocation& running) {
+    return CallFreshGuest(services_.engine.runtime(), limits, stored.module, *call, running);
   };
   return StartCall(spec, call->func, std::move(kind), std::move(done));
 }
@@ -318,10 +363,9 @@ Session::Started Session::CallBytes(BytesCallRequestSpec spec, Done<BytesGuestRe
   kind.on_instance = [call = spec.call](HeldInstance& held, Invocation& running) {
     return CallBytesGuest(*held.group, *held.instance, call, running);
   };
-  kind.on_module = [this, call = spec.call, fuel = spec.fuel](const StoredModule& stored,
-                                                              Invocation& running) {
-    return CallFreshBytesGuest(services_.engine.runtime(), Limits(0, fuel), stored.module, call,
-                               running);
+  kind.on_module = [this, call = spec.call, limits = Limits(spec.limits, spec.fuel)](
+                       const StoredModule& stored, Invocation& running) {
+    return CallFreshBytesGuest(services_.engine.runtime(), limits, stored.module, call, running);
   };
   return StartCall(spec, spec.call.func, std::move(kind), std::move(done));
 }
@@ -377,7 +421,12 @@ absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
 Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
   services_.counters.runs.Add();
   absl::StatusOr<ModuleRecord> module = services_.store.Find(identity_.principal, spec.module);
-  absl::StatusOr<engine::WasiOptions> wasi = module.ok() ? ResolveWasi(spec) : module.status();
+  // First, since nothing else is to be had for a run that has no place; descriptors least of all.
+  const GuestLimits limits = Limits(spec.limits, spec.fuel);
+  absl::StatusOr<Charge> memory =
+      module.ok() ? account_->TakeCharge(Resource::kMemory, HostBytesOf(spec, limits))
+                  : module.status();
+  absl::StatusOr<engine::WasiOptions> wasi = memory.ok() ? ResolveWasi(spec) : memory.status();
   if (!wasi.ok()) {
     done(wasi.status());
     return {};
@@ -388,19 +437,22 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
   info.module = module->module->digest;
   info.module_name = module->name;
   absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-      NewInvocation(std::move(info), Quota::kRuns);
+      NewInvocation(std::move(info), Resource::kRuns);
   if (!invocation.ok()) {
     done(invocation.status());
     return {};
   }
   // std::function wants copyable tasks.
   const auto options = std::make_shared<engine::WasiOptions>(*std::move(wasi));
-  const GuestLimits limits = Limits(spec.max_memory_bytes, spec.fuel);
   StartedRun started;
   started.place = std::shared_ptr<void>(
-      nullptr, [self = shared_from_this()](void* /*unused*/) { self->EndRun(); });
+      nullptr, [self = shared_from_this(),
+                kept = std::make_shared<Charge>(*std::move(memory))](void* /*unused*/) {
+        kept->Drop();
+        self->EndRun();
+      });
   started.invocation = Start<GuestResult>(
-      *invocation, Quota::kRuns, spec.deadline, nullptr,
+      *invocation, {Resource::kRuns, spec.deadline, nullptr, spec.limits},
       [this, limits, stored = module->module, options](Invocation& running) {
         absl::StatusOr<GuestResult> ended = RunGuest(services_.engine.runtime(), limits,
                                                      stored->module, std::move(*options), running);
@@ -442,9 +494,6 @@ absl::StatusOr<uint64_t> Session::AddInstance(std::shared_ptr<HeldInstance> held
   if (closed_) {
     return Closed();
   }
-  if (instances_.size() + bound_instances_ >= services_.options.max_instances_per_session) {
-    return TooManyInstances();
-  }
   const uint64_t instance = NextHandle();
   instances_.emplace(instance, std::move(held));
   return instance;
@@ -475,33 +524,41 @@ Session::Started Session::CreateInstance(CreateInstanceSpec spec, Done<CreateIns
     group = (*held)->group;
     instantiate.imports.emplace_back(name, (*held)->instance);
   }
+  absl::StatusOr<std::shared_ptr<HeldInstance>> held = NewHeld();
+  if (held.ok() && group != nullptr && spec.limits.limits_instance()) {
+    held = absl::InvalidArgumentError(
+        "an instance that imports from others shares the limits that the first was made with");
+  }
+  if (!held.ok()) {
+    done(held.status());
+    return nullptr;
+  }
   if (group == nullptr) {
-    group = std::make_shared<InstanceGroup>(services_.engine.runtime(), Limits());
+    group = std::make_shared<InstanceGroup>(services_.engine.runtime(), Limits(spec.limits));
   }
   InvocationInfo info;
   info.kind = InvocationKind::kInstantiate;
   info.module = module->module->digest;
   info.module_name = module->name;
   absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-      NewInvocation(std::move(info), Quota::kCalls);
+      NewInvocation(std::move(info), Resource::kCalls);
   if (!invocation.ok()) {
     done(invocation.status());
     return nullptr;
   }
   return Start<CreateInstanceResult>(
-      *invocation, Quota::kCalls, spec.deadline, group,
-      [this, group, instantiate = std::move(instantiate),
+      *invocation, {Resource::kCalls, spec.deadline, group, spec.limits},
+      [this, group, instantiate = std::move(instantiate), held = *std::move(held),
        stored = module->module](Invocation& running) -> absl::StatusOr<CreateInstanceResult> {
         WASMD_ASSIGN_OR_RETURN(InstantiateResult made,
                                InstantiateGuest(*group, instantiate, running));
         CreateInstanceResult created;
         created.result = std::move(made.result);
         if (made.instance != nullptr) {
-          auto held = std::make_shared<HeldInstance>();
           held->module = stored;
           held->group = group;
           held->instance = made.instance;
-          WASMD_ASSIGN_OR_RETURN(created.instance, AddInstance(std::move(held)));
+          WASMD_ASSIGN_OR_RETURN(created.instance, AddInstance(held));
         }
         return created;
       },
@@ -517,23 +574,23 @@ absl::StatusOr<BoundInstance> Session::FindBound(uint64_t instance) const {
   return BoundInstance{held, held->group, held->instance, {}};
 }
 
-Session::Started Session::MakeBound(const ModuleRecord& module, absl::Time deadline,
-                                    Done<BoundInstance> done) {
-  absl::StatusOr<std::shared_ptr<HeldInstance>> held = NewBound();
+Session::Started Session::MakeBound(const ModuleRecord& module, const RequestedLimits& limits,
+                                    absl::Time deadline, Done<BoundInstance> done) {
+  absl::StatusOr<std::shared_ptr<HeldInstance>> held = NewHeld();
   InvocationInfo info;
   info.kind = InvocationKind::kInstantiate;
   info.module = module.module->digest;
   info.module_name = module.name;
   const absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-      held.ok() ? NewInvocation(std::move(info), Quota::kCalls) : held.status();
+      held.ok() ? NewInvocation(std::move(info), Resource::kCalls) : held.status();
   if (!invocation.ok()) {
     done(invocation.status());
     return nullptr;
   }
   (*held)->module = module.module;
-  (*held)->group = std::make_shared<InstanceGroup>(services_.engine.runtime(), Limits());
+  (*held)->group = std::make_shared<InstanceGroup>(services_.engine.runtime(), Limits(limits));
   return Start<BoundInstance>(
-      *invocation, Quota::kCalls, deadline, (*held)->group,
+      *invocation, {Resource::kCalls, deadline, (*held)->group, limits},
       [held = *held](Invocation& running) -> absl::StatusOr<BoundInstance> {
         InstantiateSpec spec;
         spec.module = held->module->module;
@@ -546,24 +603,10 @@ Session::Started Session::MakeBound(const ModuleRecord& module, absl::Time deadl
       std::move(done));
 }
 
-absl::StatusOr<std::shared_ptr<Session::HeldInstance>> Session::NewBound() {
-  const absl::MutexLock lock(&mutex_);
-  if (instances_.size() + bound_instances_ >= services_.options.max_instances_per_session) {
-    return TooManyInstances();
-  }
-  ++bound_instances_;
-  return std::shared_ptr<HeldInstance>(new HeldInstance,
-                                       [self = shared_from_this()](const HeldInstance* held) {
-                                         delete held;
-                                         const absl::MutexLock release(&self->mutex_);
-                                         --self->bound_instances_;
-                                       });
-}
-
-absl::Status Session::TooManyInstances() const {
-  return absl::ResourceExhaustedError(StrCat("a session has no more than ",
-                                             services_.options.max_instances_per_session,
-                                             " instances (--max-session-instances)"));
+absl::StatusOr<std::shared_ptr<Session::HeldInstance>> Session::NewHeld() {
+  auto held = std::make_shared<HeldInstance>();
+  WASMD_ASSIGN_OR_RETURN(held->place, account_->TakeCharge(Resource::kInstances));
+  return held;
 }
 
 absl::StatusOr<uint64_t> Session::OnClose(std::function<void()> closer) {
@@ -596,14 +639,14 @@ Session::Started Session::Access(AccessSpec spec, std::function<void(absl::Statu
   info.module = (*held)->module->digest;
   info.func = std::move(spec.what);
   absl::StatusOr<std::shared_ptr<Invocation>> invocation =
-      NewInvocation(std::move(info), Quota::kCalls);
+      NewInvocation(std::move(info), Resource::kCalls);
   if (!invocation.ok()) {
     done(invocation.status());
     return nullptr;
   }
   const std::shared_ptr<InstanceGroup> group = (*held)->group;
   return Start<NoGuest>(
-      *invocation, Quota::kCalls, spec.deadline, group,
+      *invocation, {Resource::kCalls, spec.deadline, group, {}},
       [held = *std::move(held),
        access = std::move(spec.access)](Invocation& /*running*/) -> absl::StatusOr<NoGuest> {
         WASMD_RETURN_IF_ERROR(access(*held->instance));
@@ -639,8 +682,7 @@ std::vector<InstanceRecord> Session::ListInstances() const {
 }
 
 uint32_t Session::instance_count() const {
-  const absl::MutexLock lock(&mutex_);
-  return static_cast<uint32_t>(instances_.size()) + bound_instances_;
+  return static_cast<uint32_t>(account_->used(Resource::kInstances));
 }
 
 void Session::Touch() {
@@ -650,7 +692,8 @@ void Session::Touch() {
 
 absl::Time Session::last_used() const {
   const absl::MutexLock lock(&mutex_);
-  return calls_ + runs_ != 0 ? absl::Now() : last_used_;
+  const bool runs = account_->used(Resource::kCalls) != 0 || account_->used(Resource::kRuns) != 0;
+  return runs ? absl::Now() : last_used_;
 }
 
 void Session::Close(engine::InterruptReason reason) {
@@ -669,6 +712,8 @@ void Session::Close(engine::InterruptReason reason) {
       running.push_back(invocation);
     }
     descriptors.swap(descriptors_);
+    account_->Give(Resource::kOpenFiles, descriptors.size());
+    place_.Drop();
     instances.swap(instances_);
     closers.swap(closers_);
   }

@@ -25,6 +25,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "daemon/account/account.h"
 #include "daemon/config/options.h"
 #include "daemon/observe/counters.h"
 #include "daemon/pool/engine_types.h"
@@ -35,6 +36,23 @@
 
 namespace wasmd::daemon {
 
+// What a request allows its guest, where that is less than the daemon's options do. 0: that.
+struct RequestedLimits {
+  uint64_t memory_bytes = 0;
+  uint64_t table_elements = 0;
+  uint64_t heap_bytes = 0;
+  uint64_t stack_bytes = 0;
+  uint32_t open_files = 0;
+  uint64_t output_buffer_bytes = 0;  // See Session::OutputBufferBytes.
+  absl::Duration cpu_time;
+
+  // Something of an instance, which an instance that is there already cannot be given.
+  bool limits_instance() const {
+    return memory_bytes != 0 || table_elements != 0 || heap_bytes != 0 || stack_bytes != 0 ||
+           open_files != 0;
+  }
+};
+
 // What sessions work with; outlives them all.
 struct SessionServices {
   const Options& options;
@@ -44,6 +62,7 @@ struct SessionServices {
   Counters& counters;
   // Directories by the names that the configuration gives them, opened at the start.
   std::map<std::string, engine::UniqueFd, std::less<>> roots;
+  Accounts& accounts;
 };
 
 // How a call or run ended, for whoever asked.
@@ -59,6 +78,7 @@ struct CallTarget {
   uint64_t invocation_id = 0;
   absl::Time deadline = absl::InfiniteFuture();
   std::optional<uint64_t> fuel = std::nullopt;  // Of a module alone.
+  RequestedLimits limits;
 };
 
 struct CallRequestSpec : CallTarget {
@@ -87,8 +107,9 @@ struct RunRequestSpec {
   Output stdout_target;
   Output stderr_target;
   uint64_t invocation_id = 0;
-  uint64_t max_memory_bytes = 0;  // 0: the daemon's limit.
   std::optional<uint64_t> fuel = std::nullopt;
+  RequestedLimits limits;
+  uint64_t buffer_bytes = 0;  // Of streams: what their buffers may take.
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -97,6 +118,7 @@ struct CreateInstanceSpec {
   std::vector<std::pair<std::string, uint64_t>> imports;  // Module name, instance.
   bool wasi = false;
   absl::Time deadline = absl::InfiniteFuture();
+  RequestedLimits limits;
 };
 
 struct CreateInstanceResult {
@@ -137,18 +159,22 @@ class Session : public std::enable_shared_from_this<Session> {
     bool has_connection = false;  // Opened by handshake: ends with that connection.
   };
 
-  Session(SessionServices& services, Identity identity);
+  // `account`: a session's, of nobody else. `place`: in the user's quota of sessions.
+  Session(SessionServices& services, Identity identity, std::shared_ptr<Account> account,
+          Charge place);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
 
   const Identity& identity() const { return identity_; }
+  const std::shared_ptr<Account>& account() const { return account_; }
   void Introduce(std::string client_name, std::string client_version);
   std::string client_name() const;
 
   // ---- Descriptors
 
-  // Handles in the order of the descriptors. kResourceExhausted: there would be too many.
+  // Handles in the order of the descriptors. kResourceExhausted: there would be too many, of the
+  // session or of open files.
   absl::StatusOr<std::vector<uint64_t>> AddDescriptors(std::vector<engine::UniqueFd> descriptors);
   // kNotFound: none, or taken before.
   absl::StatusOr<engine::UniqueFd> TakeDescriptor(uint64_t handle);
@@ -184,9 +210,12 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::StatusOr<ModuleRecord> FindModule(const std::string& module) const;
   absl::StatusOr<BoundInstance> FindBound(uint64_t instance) const;
   // Makes an instance that is not in the session's table, but in its quota. WASI as for calls.
-  Started MakeBound(const ModuleRecord& module, absl::Time deadline, Done<BoundInstance> done);
-  // Limits of one guest.
-  GuestLimits Limits(uint64_t max_memory_bytes = 0, std::optional<uint64_t> fuel = {}) const;
+  Started MakeBound(const ModuleRecord& module, const RequestedLimits& limits, absl::Time deadline,
+                    Done<BoundInstance> done);
+  // Limits of one guest: what was asked for, and no more than the daemon's options say.
+  GuestLimits Limits(const RequestedLimits& requested, std::optional<uint64_t> fuel = {}) const;
+  // Of each of a program's streams that go through a client's connection.
+  uint64_t OutputBufferBytes(const RequestedLimits& requested) const;
   // `closer` is called when the session ends, on any thread. kNotFound: it has ended. The key is
   // for ForgetCloser.
   absl::StatusOr<uint64_t> OnClose(std::function<void()> closer);
@@ -209,18 +238,19 @@ class Session : public std::enable_shared_from_this<Session> {
         group;  // Shared with linked instances and with invocations that run.
     engine::Instance* instance = nullptr;  // The group's.
     std::atomic<uint64_t> invocations{0};
+    Charge place;
   };
-  enum class Quota : uint8_t { kCalls, kRuns };
 
   void EndRun();
   // Makes an invocation and counts it. kAlreadyExists, kResourceExhausted, kNotFound (closed).
-  absl::StatusOr<std::shared_ptr<Invocation>> NewInvocation(InvocationInfo info, Quota quota);
+  absl::StatusOr<std::shared_ptr<Invocation>> NewInvocation(InvocationInfo info, Resource quota);
   // Takes it off the table; calls' place in their quota is free again.
-  void Forget(const Invocation& invocation, Quota quota);
+  void Forget(const Invocation& invocation, Resource quota);
   absl::StatusOr<std::shared_ptr<HeldInstance>> FindInstance(uint64_t instance) const;
   absl::StatusOr<uint64_t> AddInstance(std::shared_ptr<HeldInstance> held);
-  absl::StatusOr<std::shared_ptr<HeldInstance>> NewBound();
-  absl::Status TooManyInstances() const;
+  // With a place in the quota.
+  absl::StatusOr<std::shared_ptr<HeldInstance>> NewHeld();
+  Scheduler::TimeLimits TimeLimitsOf(Resource quota, const RequestedLimits& requested) const;
   absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec);
   uint64_t NextHandle() { return next_handle_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -235,25 +265,29 @@ class Session : public std::enable_shared_from_this<Session> {
   Started StartCall(const CallTarget& target, std::string func, CallKind<T> kind, Done<T> done);
 
   // Runs `guest` on the scheduler and tells `done`; see session.cc.
+  struct StartSpec {
+    Resource quota = Resource::kCalls;  // Or kRuns.
+    absl::Time deadline = absl::InfiniteFuture();
+    std::shared_ptr<InstanceGroup> group;
+    RequestedLimits limits;
+  };
   template <typename T>
-  Started Start(std::shared_ptr<Invocation> invocation, Quota quota, absl::Time deadline,
-                std::shared_ptr<InstanceGroup> group,
+  Started Start(std::shared_ptr<Invocation> invocation, StartSpec spec,
                 std::function<absl::StatusOr<T>(Invocation&)> guest, Done<T> done);
 
   SessionServices& services_;
   const Identity identity_;
+  const std::shared_ptr<Account> account_;  // Shared with guests and channels, which charge it.
   std::atomic<uint64_t> next_handle_{1};
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::string client_name_ ABSL_GUARDED_BY(mutex_);
   absl::Time last_used_ ABSL_GUARDED_BY(mutex_);
-  uint32_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint32_t runs_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_invocation_ ABSL_GUARDED_BY(mutex_) = uint64_t{1} << 32;
+  Charge place_ ABSL_GUARDED_BY(mutex_);  // Until it is closed.
   std::unordered_map<uint64_t, std::shared_ptr<Invocation>> invocations_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, engine::UniqueFd> descriptors_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, std::shared_ptr<HeldInstance>> instances_ ABSL_GUARDED_BY(mutex_);
-  uint32_t bound_instances_ ABSL_GUARDED_BY(mutex_) = 0;  // Of channels.
   std::map<uint64_t, std::function<void()>> closers_ ABSL_GUARDED_BY(mutex_);
 };
 

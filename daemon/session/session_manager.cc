@@ -16,10 +16,11 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
-#include "daemon/config/text.h"
+#include "daemon/account/account.h"
 #include "daemon/observe/log.h"
 #include "daemon/session/session.h"
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 
 namespace wasmd::daemon {
 namespace {
@@ -46,17 +47,19 @@ absl::StatusOr<std::shared_ptr<Session>> SessionManager::Open(std::string princi
                                                               bool has_connection) {
   std::string token = NewToken();
   std::shared_ptr<Session> session;
+  absl::StatusOr<Charge> place =
+      services_.accounts.User(principal)->TakeCharge(Resource::kSessions);
   {
     const absl::MutexLock lock(&mutex_);
     if (!admits_) {
       return absl::UnavailableError("wasmd is shutting down");
     }
-    if (sessions_.size() >= services_.options.max_sessions) {
-      return absl::ResourceExhaustedError(StrCat("no more than ", services_.options.max_sessions,
-                                                 " sessions at one time (--max-sessions)"));
-    }
+    WASMD_RETURN_IF_ERROR(place.status());
+    const uint64_t number = next_number_++;
+    std::shared_ptr<Account> account = services_.accounts.NewSession(principal, number);
     session = std::make_shared<Session>(
-        services_, Session::Identity{next_number_++, token, std::move(principal), has_connection});
+        services_, Session::Identity{number, token, std::move(principal), has_connection},
+        std::move(account), *std::move(place));
     sessions_.emplace(std::move(token), session);
   }
   Log(LogLevel::kDebug, "session opened",

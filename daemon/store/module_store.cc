@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -18,9 +19,11 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+#include "daemon/account/account.h"
 #include "daemon/config/options.h"
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
+#include "daemon/pool/limit_timer.h"
 #include "daemon/store/digest.h"
 #include "daemon/store/upload.h"
 #include "engine/base/status_macros.h"
@@ -63,17 +66,54 @@ ModuleStore::ModuleStore(const engine::Engine& engine, const Options& options)
       limit_bytes_(options.module_store_bytes),
       max_module_bytes_(options.max_module_bytes),
       load_threads_(static_cast<int>(LoadThreads(options))),
-      budget_(options.max_upload_bytes),
+      max_load_time_(options.max_load_time),
       pool_(LoadPool(options)) {}
 
-std::unique_ptr<Upload> ModuleStore::NewUpload() {
-  return std::make_unique<Upload>(budget_, max_module_bytes_);
+std::unique_ptr<Upload> ModuleStore::NewUpload(std::shared_ptr<Account> user) {
+  return std::make_unique<Upload>(std::move(user), max_module_bytes_);
 }
 
 void ModuleStore::Load(LoadRequest request, LoadDone done) {
+  absl::StatusOr<Charge> place = request.account->TakeCharge(Resource::kLoads);
+  if (!place.ok()) {
+    done(place.status());
+    return;
+  }
+  // The place is free before the client hears.
+  LoadDone free_and_done = [place = std::make_shared<Charge>(*std::move(place)),
+                            done = std::move(done)](absl::StatusOr<Loaded> loaded) {
+    place->Drop();
+    done(std::move(loaded));
+  };
+  if (request.cancel == nullptr) {
+    request.cancel = std::make_shared<std::atomic<bool>>(false);
+  }
   // std::function wants copyable tasks.
   const auto shared = std::make_shared<LoadRequest>(std::move(request));
-  Submit([this, shared, done] { LoadNow(std::move(*shared), done); }, done);
+  Submit([this, shared, free_and_done] { LoadNow(std::move(*shared), free_and_done); },
+         free_and_done);
+}
+
+absl::Status ModuleStore::WithinLoadTime(LoadRequest& request,
+                                         const std::function<absl::Status()>& work) {
+  if (max_load_time_ == absl::ZeroDuration()) {
+    return work();
+  }
+  const auto late = std::make_shared<std::atomic<bool>>(false);
+  const LimitTimer::Entry entry = limits_.Add(
+      max_load_time_, [late, cancel = request.cancel]() -> std::optional<absl::Duration> {
+        late->store(true, std::memory_order_relaxed);
+        cancel->store(true, std::memory_order_relaxed);
+        return std::nullopt;
+      });
+  absl::Status status = work();
+  limits_.Remove(entry);
+  if (absl::IsCancelled(status) && late->load(std::memory_order_relaxed)) {
+    return absl::ResourceExhaustedError(StrCat("loading the module took more than ",
+                                               absl::FormatDuration(max_load_time_),
+                                               " (--max-load-time)"));
+  }
+  return status;
 }
 
 void ModuleStore::Submit(std::function<void()> task, const LoadDone& done) {
@@ -142,8 +182,10 @@ void ModuleStore::LoadDigested(LoadRequest request, const std::string& digest,
     request.upload = nullptr;  // Its share of the budget is free before the client hears.
     absl::Status compiled;
     if (request.eager) {
-      compiled = present->module->CompileAll(
-          {.threads = load_threads_, .cancel = request.cancel.get(), .progress = nullptr});
+      compiled = WithinLoadTime(request, [&] {
+        return present->module->CompileAll(
+            {.threads = load_threads_, .cancel = request.cancel.get(), .progress = nullptr});
+      });
     }
     if (compiled.ok()) {
       done(Insert(std::move(present), request, true));
@@ -185,8 +227,50 @@ absl::StatusOr<std::shared_ptr<const StoredModule>> ModuleStore::Compile(
   auto stored = std::make_shared<StoredModule>();
   stored->digest = digest;
   stored->size_bytes = request.upload->size_bytes();
-  WASMD_ASSIGN_OR_RETURN(stored->module, engine_.Load(request.upload->TakeBytes(), options));
+  std::vector<std::byte> bytes = request.upload->TakeBytes();
+  WASMD_ASSIGN_OR_RETURN(stored->memory, ChargeModule(request.account, bytes.size()));
+  options.code_accountant = request.account->of(Resource::kModuleMemory);
+  WASMD_RETURN_IF_ERROR(WithinLoadTime(request, [&]() -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(stored->module, engine_.Load(std::move(bytes), options));
+    return absl::OkStatus();
+  }));
   return stored;
+}
+
+absl::StatusOr<Charge> ModuleStore::ChargeModule(const std::shared_ptr<Account>& user,
+                                                 uint64_t bytes) {
+  const std::shared_ptr<ResourceAccount> account = user->of(Resource::kModuleMemory);
+  for (;;) {
+    const std::optional<engine::NamedLimit> refusal = account->Charge(bytes);
+    if (!refusal.has_value()) {
+      return Charge(user, Resource::kModuleMemory, bytes);
+    }
+    const bool is_users = *refusal == account->limit();
+    if (!EvictOneUnused(is_users ? &user->name() : nullptr)) {
+      return absl::ResourceExhaustedError(user->RefusalText(Resource::kModuleMemory, *refusal));
+    }
+  }
+}
+
+bool ModuleStore::EvictOneUnused(const std::string* principal) {
+  std::shared_ptr<const StoredModule> evicted;  // Released without the lock.
+  const absl::MutexLock lock(&mutex_);
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const Entry& entry = it->second;
+    const bool is_his =
+        principal == nullptr || (entry.owners.size() == 1 && entry.owners.contains(*principal));
+    if (is_his && entry.module.use_count() == 1 &&
+        (oldest == entries_.end() || entry.last_used_at < oldest->second.last_used_at)) {
+      oldest = it;
+    }
+  }
+  if (oldest == entries_.end()) {
+    return false;
+  }
+  evicted = std::move(oldest->second.module);
+  entries_.erase(oldest);
+  return true;
 }
 
 ModuleStore::Loaded ModuleStore::Insert(std::shared_ptr<const StoredModule> module,
@@ -200,7 +284,7 @@ ModuleStore::Loaded ModuleStore::Insert(std::shared_ptr<const StoredModule> modu
   }
   module = nullptr;  // Not a user.
   entry.last_used_at = absl::Now();
-  const auto [owner, is_new] = entry.owners.try_emplace(request.principal);
+  const auto [owner, is_new] = entry.owners.try_emplace(request.account->name());
   if (is_new) {
     owner->second.uploaded_at = entry.last_used_at;
   }
@@ -344,6 +428,7 @@ ModuleStore::Totals ModuleStore::totals() const {
 
 void ModuleStore::Shutdown() {
   pool_.Shutdown();
+  limits_.Shutdown();
 }
 
 }  // namespace wasmd::daemon

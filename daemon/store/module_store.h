@@ -26,8 +26,10 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "daemon/account/account.h"
 #include "daemon/config/options.h"
 #include "daemon/pool/engine_types.h"
+#include "daemon/pool/limit_timer.h"
 #include "daemon/pool/thread_pool.h"
 #include "daemon/store/upload.h"
 
@@ -38,6 +40,7 @@ struct StoredModule {
   uint64_t size_bytes = 0;
   // Shared with the engine's instances of it: code outlives the store's entry.
   std::shared_ptr<engine::LoadedModule> module;
+  Charge memory;  // Of its bytes, to who uploaded it first; the code is charged by the engine.
 };
 
 struct ModuleRecord {
@@ -51,7 +54,7 @@ struct ModuleRecord {
 class ModuleStore {
  public:
   struct LoadRequest {
-    std::string principal;
+    std::shared_ptr<Account> account;  // The user's: his modules, and who is charged.
     std::string name;
     std::string expected_digest;  // May be empty.
     bool eager = false;
@@ -72,7 +75,7 @@ class ModuleStore {
   ModuleStore& operator=(const ModuleStore&) = delete;
   ~ModuleStore() = default;
 
-  std::unique_ptr<Upload> NewUpload();
+  std::unique_ptr<Upload> NewUpload(std::shared_ptr<Account> user);
   // Loads on the store's threads and calls `done` there, or at once on the caller's if there is no
   // place. kInvalidArgument: malformed or invalid, or not the digest that was expected.
   // kUnimplemented: a feature that is lacking. kResourceExhausted: a limit, named.
@@ -119,6 +122,13 @@ class ModuleStore {
   void LoadDigested(LoadRequest request, const std::string& digest, const LoadDone& done);
   absl::StatusOr<std::shared_ptr<const StoredModule>> Compile(LoadRequest& request,
                                                               const std::string& digest);
+  // Calls `work` and has it cancelled when --max-load-time has passed.
+  absl::Status WithinLoadTime(LoadRequest& request, const std::function<absl::Status()>& work);
+  // Charges a module's bytes; modules that nobody uses make room.
+  absl::StatusOr<Charge> ChargeModule(const std::shared_ptr<Account>& user, uint64_t bytes);
+  // Takes the least recently used one out that nobody uses; with a principal, one that is his
+  // alone. False: there is none.
+  bool EvictOneUnused(const std::string* principal);
   // Puts it in, or adds an owner, and makes room.
   Loaded Insert(std::shared_ptr<const StoredModule> module, const LoadRequest& request,
                 bool already_present);
@@ -136,7 +146,8 @@ class ModuleStore {
   const uint64_t limit_bytes_;
   const uint64_t max_module_bytes_;
   const int load_threads_;
-  UploadBudget budget_;
+  const absl::Duration max_load_time_;
+  LimitTimer limits_;
   mutable absl::Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Flight> flights_ ABSL_GUARDED_BY(mutex_);

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +12,7 @@
 
 #include "absl/status/status.h"
 
+#include "daemon/account/account.h"
 #include "daemon/config/parse.h"
 #include "daemon/config/text.h"
 #include "engine/base/status_macros.h"
@@ -24,16 +24,6 @@ namespace {
 constexpr size_t kReadBytes = size_t{1} << 20;
 
 }  // namespace
-
-bool UploadBudget::Take(uint64_t bytes) {
-  uint64_t used = used_bytes_.load(std::memory_order_relaxed);
-  do {
-    if (bytes > limit_bytes_ - std::min(used, limit_bytes_)) {
-      return false;
-    }
-  } while (!used_bytes_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
-  return true;
-}
 
 absl::Status Upload::CheckSize(uint64_t size_bytes) const {
   if (size_bytes > max_bytes_) {
@@ -52,11 +42,8 @@ absl::Status Upload::Expect(uint64_t size_bytes) {
 
 absl::Status Upload::Append(std::span<const std::byte> chunk) {
   WASMD_RETURN_IF_ERROR(CheckSize(bytes_.size() + chunk.size()));
-  if (!budget_->Take(chunk.size())) {
-    return absl::ResourceExhaustedError(
-        "other uploads fill the memory for them (--max-upload-memory); try again");
-  }
-  taken_bytes_ += chunk.size();
+  WASMD_RETURN_IF_ERROR(account_->Take(Resource::kUploadMemory, chunk.size()));
+  charged_bytes_ += chunk.size();
   digest_.Add(chunk);
   bytes_.insert(bytes_.end(), chunk.begin(), chunk.end());
   return absl::OkStatus();

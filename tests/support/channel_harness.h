@@ -34,8 +34,8 @@
 
 namespace wasmd::tests {
 
-inline constexpr daemon::GuestLimits kHarnessLimits{.memory_bytes = 4 << 20,
-                                                    .wasm_stack_bytes = 256 << 10};
+inline const daemon::GuestLimits kHarnessLimits{.memory_bytes = 4 << 20,
+                                                .wasm_stack_bytes = 256 << 10};
 
 // Loads modules; outlives what is made of them. Thread-compatible.
 class HarnessEngine {

@@ -249,7 +249,7 @@ class Completion(E2eTest):
     def test_commands_options_values_files_and_digests(self) -> None:
         self.assertEqual(self.complete("mod"), ["module"])
         self.assertEqual(sorted(self.complete("module", "")), ["inspect", "load", "ls", "rm"])
-        self.assertEqual(self.complete("run", "--max"), ["--max-memory"])
+        self.assertEqual(self.complete("run", "--max-mem"), ["--max-memory"])
         self.assertEqual(self.complete("run", "-o", ""), ["table", "json"])
         self.assertEqual(self.complete("completion", "f"), ["fish"])
         self.assertIn("module.wasm", self.complete("run", "mod"))

@@ -108,7 +108,9 @@ class Memory(E2eTest):
 
     def assert_out_of_memory(self, ended: Ended) -> None:
         self.assertEqual((ended.code, ended.stdout), (7, b""), ended)
-        self.assertEqual(ended.stderr, "allocate_forever: no more memory\n")
+        said, hint = ended.stderr.splitlines()
+        self.assertEqual(said, "allocate_forever: no more memory")
+        self.assertRegex(hint, r"\Awasmctl: hint: .* limit --max-memory of [0-9]+\Z")
 
     def test_allocation_is_bounded_by_the_client(self) -> None:
         daemon = self.start_daemon()

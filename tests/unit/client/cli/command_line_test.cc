@@ -58,8 +58,8 @@ TEST(CommandLineTest, RunTakesItsOptionsBeforeTheProgram) {
   EXPECT_EQ(run.dirs[1].guest_path, "/b");
   EXPECT_TRUE(run.dirs[1].read_only);
   EXPECT_THAT(run.env, ElementsAre(Pair("K", "V"), Pair("L", "")));
-  EXPECT_EQ(run.max_memory_bytes, uint64_t{64} << 20);
   EXPECT_EQ(run.fuel, 0u);
+  EXPECT_EQ(run.limits.memory_bytes, uint64_t{64} << 20);
   EXPECT_FALSE(run.pass_descriptors);
   EXPECT_EQ(run.stdin_path, "in");
   EXPECT_EQ(run.argv0, "me");

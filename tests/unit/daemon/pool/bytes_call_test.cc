@@ -32,7 +32,7 @@ namespace {
 using absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr GuestLimits kLimits{.memory_bytes = uint64_t{64} << 20, .wasm_stack_bytes = 1 << 20};
+const GuestLimits kLimits{.memory_bytes = uint64_t{64} << 20, .wasm_stack_bytes = 1 << 20};
 constexpr uint64_t kPageBytes = 65'536;
 
 // Inputs go to 1024. "echo" gives the input back, "length" four bytes, "nothing" none.

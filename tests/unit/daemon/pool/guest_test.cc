@@ -27,7 +27,7 @@ using engine::ValType;
 using engine::Value;
 using testing::HasSubstr;
 
-constexpr GuestLimits kLimits{.memory_bytes = 1 << 20, .wasm_stack_bytes = 1 << 20};
+const GuestLimits kLimits{.memory_bytes = 1 << 20, .wasm_stack_bytes = 1 << 20};
 
 class GuestTest : public testing::Test {
  protected:

@@ -136,8 +136,8 @@ TEST_F(SchedulerTest, ADeadlineInThePastDropsOrInterrupts) {
 
 TEST_F(SchedulerTest, AnInstanceServesOneAtATimeInOrder) {
   const auto engine = *engine::Engine::Create({});
-  const auto group =
-      std::make_shared<InstanceGroup>(engine->runtime(), GuestLimits{1 << 20, 1 << 20});
+  const auto group = std::make_shared<InstanceGroup>(
+      engine->runtime(), GuestLimits{.memory_bytes = 1 << 20, .wasm_stack_bytes = 1 << 20});
   absl::Mutex mutex;
   std::vector<int> order;
   std::atomic<int> inside{0};

@@ -23,6 +23,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "daemon/account/account.h"
 #include "daemon/config/options.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/store/digest.h"
@@ -65,10 +66,10 @@ class ModuleStoreTest : public testing::Test {
                                            std::string principal = "uid:1",
                                            std::string expected = {}) {
     ModuleStore::LoadRequest request;
-    request.principal = std::move(principal);
+    request.account = accounts_.User(principal);
     request.name = "test.wasm";
     request.expected_digest = std::move(expected);
-    request.upload = store_.NewUpload();
+    request.upload = store_.NewUpload(request.account);
     const absl::Status appended = request.upload->Append(bytes);
     if (!appended.ok()) {
       return appended;
@@ -88,6 +89,7 @@ class ModuleStoreTest : public testing::Test {
   }
 
   std::unique_ptr<engine::Engine> engine_ = *engine::Engine::Create({});
+  Accounts accounts_{Small(), {}};
   ModuleStore store_{*engine_, Small()};
 };
 
@@ -135,8 +137,8 @@ TEST_F(ModuleStoreTest, ManyUploadsAtOnceAreOneLoad) {
   std::atomic<int> failed{0};
   for (int i = 0; i < kUploads; ++i) {
     ModuleStore::LoadRequest request;
-    request.principal = absl::StrCat("uid:", i);
-    request.upload = store_.NewUpload();
+    request.account = accounts_.User(absl::StrCat("uid:", i));
+    request.upload = store_.NewUpload(request.account);
     ASSERT_TRUE(request.upload->Append(bytes).ok());
     store_.Load(std::move(request), [&](const absl::StatusOr<ModuleStore::Loaded>& loaded) {
       failed.fetch_add(loaded.ok() ? 0 : 1);
@@ -207,16 +209,16 @@ TEST_F(ModuleStoreTest, LimitsAreNamed) {
   EXPECT_THAT(std::string(too_large.message()), HasSubstr("--max-module-size"));
 
   const std::vector<std::byte> most(60 << 10);
-  const std::unique_ptr<Upload> first = store_.NewUpload();
+  const std::unique_ptr<Upload> first = store_.NewUpload(accounts_.User("uid:1"));
   ASSERT_TRUE(first->Append(most).ok());
   {
-    const std::unique_ptr<Upload> second = store_.NewUpload();
+    const std::unique_ptr<Upload> second = store_.NewUpload(accounts_.User("uid:1"));
     const absl::Status full = second->Append(most);
     EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
     EXPECT_THAT(std::string(full.message()), HasSubstr("--max-upload-memory"));
     EXPECT_TRUE(second->Append(std::span(most).first(40 << 10)).ok());
   }
-  const std::unique_ptr<Upload> third = store_.NewUpload();
+  const std::unique_ptr<Upload> third = store_.NewUpload(accounts_.User("uid:1"));
   EXPECT_TRUE(third->Append(std::span(most).first(40 << 10)).ok()) << "the second's share is lost";
 }
 
@@ -233,8 +235,8 @@ TEST_F(ModuleStoreTest, RefusesWhatIsNoModule) {
 TEST_F(ModuleStoreTest, ReadsFiles) {
   const std::vector<std::byte> bytes = Filled(8, 100);
   ModuleStore::LoadRequest request;
-  request.principal = "uid:1";
-  request.upload = store_.NewUpload();
+  request.account = accounts_.User("uid:1");
+  request.upload = store_.NewUpload(request.account);
   request.file.reset(::memfd_create("module", MFD_CLOEXEC));
   ASSERT_EQ(::write(request.file.get(), bytes.data(), bytes.size()),
             static_cast<ssize_t>(bytes.size()));
@@ -248,12 +250,14 @@ TEST_F(ModuleStoreTest, RefusesDescriptorsThatAreNoFiles) {
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const engine::UniqueFd writer(ends[1]);
   ModuleStore::LoadRequest request;
-  request.upload = store_.NewUpload();
+  request.account = accounts_.User("uid:1");
+  request.upload = store_.NewUpload(request.account);
   request.file.reset(ends[0]);
   EXPECT_EQ(Wait(std::move(request)).status().code(), StatusCode::kInvalidArgument);
 
   ModuleStore::LoadRequest large;
-  large.upload = store_.NewUpload();
+  large.account = accounts_.User("uid:1");
+  large.upload = store_.NewUpload(large.account);
   large.file.reset(::memfd_create("large", MFD_CLOEXEC));
   ASSERT_EQ(::ftruncate(large.file.get(), off_t{1} << 40), 0);
   EXPECT_EQ(Wait(std::move(large)).status().code(), StatusCode::kResourceExhausted);
@@ -261,8 +265,8 @@ TEST_F(ModuleStoreTest, RefusesDescriptorsThatAreNoFiles) {
 
 TEST_F(ModuleStoreTest, CancelledLoadsLeaveNothing) {
   ModuleStore::LoadRequest request;
-  request.principal = "uid:1";
-  request.upload = store_.NewUpload();
+  request.account = accounts_.User("uid:1");
+  request.upload = store_.NewUpload(request.account);
   ASSERT_TRUE(request.upload->Append(Filled(9, 10)).ok());
   request.cancel = std::make_shared<std::atomic<bool>>(true);
   EXPECT_EQ(Wait(std::move(request)).status().code(), StatusCode::kCancelled);
@@ -280,8 +284,8 @@ TEST_F(ModuleStoreTest, CancellingDoesNotHitOthers) {
     for (int i = 0; i < kUploads; ++i) {
       const bool is_cancelled = i % 2 == 0;
       ModuleStore::LoadRequest request;
-      request.principal = absl::StrCat("uid:", i);
-      request.upload = store_.NewUpload();
+      request.account = accounts_.User(absl::StrCat("uid:", i));
+      request.upload = store_.NewUpload(request.account);
       ASSERT_TRUE(request.upload->Append(bytes).ok());
       request.cancel = std::make_shared<std::atomic<bool>>(is_cancelled);
       store_.Load(std::move(request),
