@@ -183,10 +183,11 @@ std::optional<NamedLimit> ResourceAccount::Charge(uint64_t amount) {
 }
 
 void ResourceAccount::Release(uint64_t amount) {
-  used_.fetch_sub(amount, std::memory_order_relaxed);
+  // The parent first: it never says more than its children together.
   if (parent_ != nullptr) {
     parent_->Release(amount);
   }
+  used_.fetch_sub(amount, std::memory_order_relaxed);
 }
 
 // ---- Charge

@@ -222,6 +222,97 @@ TEST_F(ModuleStoreTest, LimitsAreNamed) {
   EXPECT_TRUE(third->Append(std::span(most).first(40 << 10)).ok()) << "the second's share is lost";
 }
 
+// What a user may have is his own affair: his modules make room for his, and for nobody else's.
+TEST(ModuleStoreLimitsTest, AUsersModulesMakeRoomForEachOther) {
+  Options options = Small();
+  options.max_user_module_bytes = 40 << 10;
+  const std::unique_ptr<engine::Engine> engine = *engine::Engine::Create({});
+  Accounts accounts(options, {});
+  ModuleStore store(*engine, options);
+  const std::shared_ptr<Account> users[2] = {accounts.User("uid:1"), accounts.User("uid:2")};
+  const auto load = [&](int user, int seed, size_t size) {
+    ModuleStore::LoadRequest request;
+    request.account = users[user];
+    request.upload = store.NewUpload(users[user]);
+    EXPECT_TRUE(request.upload->Append(Filled(seed, size)).ok());
+    absl::Notification done;
+    absl::StatusOr<ModuleStore::Loaded> loaded = absl::UnknownError("");
+    store.Load(std::move(request), [&](absl::StatusOr<ModuleStore::Loaded> result) {
+      loaded = std::move(result);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return loaded;
+  };
+  EXPECT_TRUE(load(1, 1, 20 << 10).ok());
+  EXPECT_TRUE(load(0, 2, 20 << 10).ok());
+  {
+    absl::StatusOr<ModuleStore::Loaded> held = load(0, 3, 15 << 10);
+    ASSERT_TRUE(held.ok()) << held.status();
+    EXPECT_TRUE(load(0, 4, 20 << 10).ok()) << "the oldest of his goes";
+    EXPECT_EQ(store.List("uid:1").size(), 2u);
+    EXPECT_EQ(store.List("uid:2").size(), 1u);
+    const absl::Status refused = load(0, 5, 30 << 10).status();
+    EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-user-module-memory"));
+    EXPECT_EQ(store.List("uid:1").size(), 1u) << "what somebody uses stays";
+  }
+  EXPECT_TRUE(load(0, 6, 39 << 10).ok());
+  EXPECT_EQ(store.List("uid:1").size(), 1u);
+  EXPECT_EQ(users[0]->used(Resource::kUploadMemory), 0u);
+  EXPECT_EQ(users[0]->used(Resource::kLoads), 0u);
+  ASSERT_TRUE(store.Remove("uid:1", store.List("uid:1")[0].module->digest).ok());
+  EXPECT_EQ(users[0]->used(Resource::kModuleMemory), 0u);
+  store.Shutdown();
+}
+
+TEST(ModuleStoreLimitsTest, LoadsAreCountedAndTimed) {
+  Options options = Small();
+  options.max_user_loads = 1;
+  options.max_load_time = absl::Nanoseconds(1);
+  options.max_module_bytes = 4 << 20;
+  options.max_upload_bytes = 16 << 20;
+  const std::unique_ptr<engine::Engine> engine = *engine::Engine::Create({});
+  Accounts accounts(options, {});
+  ModuleStore store(*engine, options);
+  const std::shared_ptr<Account> user = accounts.User("uid:1");
+  // Long enough that the timer comes in between.
+  std::string text = "(module";
+  for (int i = 0; i < 20'000; ++i) {
+    absl::StrAppend(&text, "(func (result i32) i32.const ", i, " i32.const 7 i32.mul)");
+  }
+  const std::vector<std::byte> bytes = Assemble(text + ")");
+  const auto request = [&] {
+    ModuleStore::LoadRequest made;
+    made.account = user;
+    made.eager = true;
+    made.upload = store.NewUpload(user);
+    EXPECT_TRUE(made.upload->Append(bytes).ok());
+    return made;
+  };
+  absl::Notification done;
+  absl::Status late;
+  ModuleStore::LoadRequest first = request();
+  ModuleStore::LoadRequest second = request();
+  Charge place = *user->TakeCharge(Resource::kLoads);
+  absl::Status refused;
+  store.Load(std::move(second),
+             [&](const absl::StatusOr<ModuleStore::Loaded>& loaded) { refused = loaded.status(); });
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-user-loads"));
+  place.Drop();
+  store.Load(std::move(first), [&](const absl::StatusOr<ModuleStore::Loaded>& loaded) {
+    late = loaded.status();
+    done.Notify();
+  });
+  done.WaitForNotification();
+  EXPECT_EQ(late.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(late.message()), HasSubstr("--max-load-time"));
+  EXPECT_EQ(user->used(Resource::kModuleMemory), 0u);
+  EXPECT_EQ(user->used(Resource::kLoads), 0u);
+  store.Shutdown();
+}
+
 TEST_F(ModuleStoreTest, RefusesWhatIsNoModule) {
   const absl::Status status = Load(std::as_bytes(std::span("hello", 5))).status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status;
