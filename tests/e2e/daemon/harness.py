@@ -121,6 +121,8 @@ class Daemon:
     """A wasmd on a unix socket. Unless a socket is given it lies in a folder of its own, which goes
     with it."""
 
+    wrapper: Sequence[str] = ()  # A command that becomes wasmd: ["prlimit", "--nofile=64"].
+
     def __init__(
         self, options: Sequence[str] = (), socket_path: pathlib.Path | None = None, **popen: Any
     ) -> None:
@@ -133,7 +135,7 @@ class Daemon:
         self.process = subprocess.Popen(
             # Where the test is killed (ctest's TIMEOUT), the daemon goes with it.
             [
-                "setpriv", "--pdeathsig", "KILL",
+                "setpriv", "--pdeathsig", "KILL", *self.wrapper,
                 bin_dir() / "wasmd", "--listen", self.address, *sandbox_options(), *options,
             ],
             stdin=subprocess.DEVNULL,
