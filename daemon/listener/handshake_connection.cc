@@ -114,7 +114,13 @@ HandshakeConnection::Step HandshakeConnection::Receive(std::span<std::byte> to,
       return Step::kEnd;
     }
     const bool misplaced = !got.empty() && (!take_descriptors || received_bytes_ != 0);
-    if (misplaced || (message.msg_flags & MSG_CTRUNC) != 0) {
+    const bool truncated = (message.msg_flags & MSG_CTRUNC) != 0;
+    // What the kernel leaves out is what does not fit into our buffer, or our table of descriptors.
+    if (truncated && !misplaced && got.size() < kMaxDescriptorsPerFrame) {
+      SayGoodbye("wasmd has no descriptors left for those that are passed (ulimit -n)");
+      return Step::kEnd;
+    }
+    if (misplaced || truncated) {
       SayGoodbye(
           StrCat("descriptors come on a frame's first byte, at most ", kMaxDescriptorsPerFrame));
       return Step::kEnd;

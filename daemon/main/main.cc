@@ -79,6 +79,8 @@ int Run(int argc, const char* const* argv) {
   const sigset_t signals = EndSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  // A guest whose file meets RLIMIT_FSIZE gets EFBIG, and the daemon goes on.
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   RaiseDescriptorLimit();
 
   const ServiceManager service_manager;

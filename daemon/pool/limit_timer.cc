@@ -29,10 +29,10 @@ std::chrono::nanoseconds Bounded(absl::Duration duration) {
 LimitTimer::Entry LimitTimer::Add(absl::Duration after, Check check) {
   const MutexLock lock(mutex_);
   const Entry entry = next_++;
-  waiting_.emplace(Clock::now() + Bounded(after), Waiting{entry, std::move(check)});
-  if (!thread_.joinable() && !shutdown_) {
-    thread_ = std::thread([this] { Main(); });
+  if (shutdown_) {
+    return entry;
   }
+  waiting_.emplace(Clock::now() + Bounded(after), Waiting{entry, std::move(check)});
   changed_.NotifyAll();
   return entry;
 }

@@ -5,7 +5,8 @@
 //   timer.Remove(entry);
 //
 // Not for clients' deadlines (daemon/scheduler/deadline_timer.h). Time is CLOCK_MONOTONIC's: the
-// wall clock may jump. The thread is started by the first Add. Thread-safe.
+// wall clock may jump. Its thread starts with it, since later there may be none to be had: the
+// constructor throws std::system_error then, while the daemon starts. Thread-safe.
 #ifndef WASMD_DAEMON_POOL_LIMIT_TIMER_H_
 #define WASMD_DAEMON_POOL_LIMIT_TIMER_H_
 
@@ -31,7 +32,7 @@ class LimitTimer {
   using Check = std::function<std::optional<absl::Duration>()>;
   using Entry = uint64_t;  // 0: none.
 
-  LimitTimer() = default;
+  LimitTimer() : thread_([this] { Main(); }) {}
   LimitTimer(const LimitTimer&) = delete;
   LimitTimer& operator=(const LimitTimer&) = delete;
   ~LimitTimer() { Shutdown(); }
@@ -57,7 +58,7 @@ class LimitTimer {
   Entry checked_ ABSL_GUARDED_BY(mutex_) =
       0;  // By the thread, just now. 0: none, or it was removed.
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_ ABSL_GUARDED_BY(mutex_);  // The last: it uses the others.
 };
 
 }  // namespace wasmd::daemon

@@ -6,6 +6,7 @@
 //   fill FILE     bytes of a file
 //   deep DIR      folders in folders
 //   poll N        N subscriptions in one poll
+//   later FILE    waits for the end of its standard input, then creates a file
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,14 @@ static int Poll(unsigned long long count) {
   return Say("poll", happened);
 }
 
+static int Later(const char* path) {
+  puts("waiting");
+  fflush(stdout);
+  while (getchar() != EOF) {
+  }
+  return Say("create", open(path, O_WRONLY | O_CREAT, 0644) >= 0);
+}
+
 int main(int argc, char** argv) {
   if (argc != 3) {
     return 2;
@@ -105,6 +114,9 @@ int main(int argc, char** argv) {
   }
   if (strcmp(argv[1], "deep") == 0) {
     return Deep(argv[2]);
+  }
+  if (strcmp(argv[1], "later") == 0) {
+    return Later(argv[2]);
   }
   return strcmp(argv[1], "poll") == 0 ? Poll(strtoull(argv[2], NULL, 10)) : 2;
 }

@@ -226,6 +226,7 @@ class Client:
     """A wasmctl that goes on while the test does."""
 
     def __init__(self, daemon: Daemon, command: str, *words: object) -> None:
+        self._start = time.monotonic()
         self.process = subprocess.Popen(
             ctl_command(daemon, command, *words),
             stdin=subprocess.PIPE,
@@ -236,6 +237,10 @@ class Client:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.monotonic() - self._start
 
     def read_line(self) -> bytes:
         """The next line of its standard output, byte by byte: what follows stays in the pipe."""
