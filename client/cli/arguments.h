@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -31,6 +32,16 @@ struct DirSpec {
   bool read_only = false;
 };
 absl::StatusOr<DirSpec> ParseDirSpec(std::string_view text);
+
+// A socket for a program: the descriptor N of --listen-fd, or where --tcplisten shall listen.
+struct TcpListenSpec {
+  std::string host;  // A name or an address, without brackets.
+  std::string port;  // Digits; 0: any that is free.
+};
+using ListenSpec = std::variant<int, TcpListenSpec>;
+absl::StatusOr<ListenSpec> ParseListenFd(std::string_view text);
+// HOST:PORT, [ADDRESS]:PORT.
+absl::StatusOr<ListenSpec> ParseTcpListen(std::string_view text);
 
 // NAME=VALUE, or NAME for the value that it has here. A NAME that is not set here is an error.
 absl::StatusOr<std::pair<std::string, std::string>> ParseEnv(std::string_view text);

@@ -220,6 +220,16 @@ void Parser::AddRun() {
       ->type_name("ROOT")
       ->take_all()
       ->allow_extra_args(false);
+  run_->add_option("--tcplisten", IntoEach(&run_arguments_.sockets, &ParseTcpListen),
+                   "Listen there and give the program the socket, behind its directories")
+      ->type_name("HOST:PORT")
+      ->take_all()
+      ->allow_extra_args(false);
+  run_->add_option("--listen-fd", IntoEach(&run_arguments_.sockets, &ParseListenFd),
+                   "Give it a socket that is open here as descriptor N, listening or connected")
+      ->type_name("N")
+      ->take_all()
+      ->allow_extra_args(false);
   run_->add_option("-e,--env", IntoEach(&run_arguments_.env, &ParseEnv),
                    "Set a variable: NAME=VALUE, or NAME to hand it on")
       ->type_name("VAR")

@@ -15,6 +15,7 @@
 #include "client/cli/connection.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json.h"
+#include "client/cli/listen.h"
 #include "client/cli/report.h"
 #include "client/cpp/client.h"
 #include "client/cpp/text.h"
@@ -42,6 +43,10 @@ class OpenedFiles {
     if (fd < 0) {
       return absl::Status(absl::ErrnoToStatusCode(errno), Cat(path, ": ", strerror(errno)));
     }
+    return Own(fd);
+  }
+
+  int Own(int fd) {
     descriptors_.push_back(fd);
     return fd;
   }
@@ -49,6 +54,31 @@ class OpenedFiles {
  private:
   std::vector<int> descriptors_;
 };
+
+// Opens what is to be opened, in the order of the command line.
+absl::Status OpenSockets(const std::vector<ListenSpec>& specs, OpenedFiles& files,
+                         std::vector<int>& sockets) {
+  for (const ListenSpec& spec : specs) {
+    if (const auto* tcp = std::get_if<TcpListenSpec>(&spec)) {
+      absl::StatusOr<Listening> listening = ListenTcp(*tcp);
+      if (!listening.ok()) {
+        return listening.status();
+      }
+      sockets.push_back(files.Own(listening->fd));
+      if (tcp->port == "0") {
+        // Nobody else could tell.
+        std::fputs(Cat("wasmctl: listening on ", listening->address, "\n").c_str(), stderr);
+      }
+    } else {
+      const int fd = std::get<int>(spec);
+      if (absl::Status status = CheckStreamSocket(fd); !status.ok()) {
+        return status;
+      }
+      sockets.push_back(fd);
+    }
+  }
+  return absl::OkStatus();
+}
 
 std::string BaseName(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
@@ -103,6 +133,10 @@ int Run(const Common& common, const RunArguments& arguments) {
                                 .directory_fd = -1,
                                 .root = root.source,
                                 .read_only = root.read_only});
+  }
+  if (absl::Status status = OpenSockets(arguments.sockets, files, options.socket_fds);
+      !status.ok()) {
+    return ReportStatus(status);
   }
   int input = STDIN_FILENO;
   if (!arguments.stdin_path.empty()) {

@@ -144,6 +144,9 @@ struct RunOptions {
   std::vector<std::string> args;  // argv[0] included.
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<Preopen> preopens;
+  // Stream sockets, listening or connected, that are passed to the daemon and stay the caller's.
+  // The program sees them behind the directories: the first as 3 + preopens.size().
+  std::vector<int> socket_fds;
   Input input = Input::Null();
   Output output = Output::Null();
   Output error = Output::Null();
@@ -263,8 +266,8 @@ class Client {
   absl::StatusOr<BytesResult> CallBytes(std::string_view digest, std::string_view func,
                                         std::string_view input, const Control& control = {});
 
-  // Runs a module as a WASI program until it ends. kFailedPrecondition: a directory descriptor, and
-  // none can be passed to this daemon. kAborted: a standard stream failed here; ErrnoOf() has the
+  // Runs a module as a WASI program until it ends. kFailedPrecondition: a directory descriptor or a
+  // socket, and none can be passed to this daemon. kInvalidArgument: a socket that is none. kAborted: a standard stream failed here; ErrnoOf() has the
   // reason, and the run is cancelled.
   absl::StatusOr<RunResult> Run(std::string_view digest, const RunOptions& options);
 

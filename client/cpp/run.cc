@@ -203,6 +203,21 @@ absl::Status FillPreopens(const RunOptions& options, const SessionInfo& session,
   return absl::OkStatus();
 }
 
+absl::Status FillSockets(const RunOptions& options, const SessionInfo& session, v1::RunStart* start,
+                         Passing& passing) {
+  if (!options.socket_fds.empty() && !session.passes_descriptors) {
+    return absl::FailedPreconditionError(
+        Cat("no socket can be passed to wasmd at ", session.address, " (", session.why_not, ")"));
+  }
+  for (size_t i = 0; i < options.socket_fds.size(); ++i) {
+    start->add_socket_handles(0);
+    passing.Add(options.socket_fds[i], [start, i](uint64_t handle) {
+      start->set_socket_handles(static_cast<int>(i), handle);
+    });
+  }
+  return absl::OkStatus();
+}
+
 void PumpInput(RunStream& stream, const Input::Source& source, const Wake& wake,
                grpc::ClientContext& context, absl::Status* failure) {
   std::string buffer(kInputChunkBytes, '\0');
@@ -254,6 +269,9 @@ absl::StatusOr<RunResult> Client::Run(std::string_view digest, const RunOptions&
 
   Passing passing;
   if (absl::Status status = FillPreopens(options, session, start, passing); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = FillSockets(options, session, start, passing); !status.ok()) {
     return status;
   }
   FillStdio(options.input.kind(), session.passes_descriptors, start->mutable_stdin(), passing);

@@ -163,6 +163,7 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
       }
       spec.preopens.push_back(std::move(out));
     }
+    spec.sockets.assign(start.socket_handles().begin(), start.socket_handles().end());
     spec.invocation_id = start.invocation_id();
     if (start.has_fuel()) {
       spec.fuel = start.fuel();

@@ -401,6 +401,10 @@ absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
     }
     wasi.preopens.push_back(std::move(out));
   }
+  for (const uint64_t handle : spec.sockets) {
+    WASMD_ASSIGN_OR_RETURN(engine::UniqueFd socket, TakeDescriptor(handle));
+    wasi.sockets.push_back({std::move(socket)});
+  }
   if (const auto* handle = std::get_if<uint64_t>(&spec.stdin_source)) {
     WASMD_ASSIGN_OR_RETURN(wasi.stdin_stream, TakeDescriptor(*handle));
   } else if (auto* stream =

@@ -103,6 +103,7 @@ struct RunRequestSpec {
   std::vector<std::string> args;
   std::vector<std::string> env;
   std::vector<Preopen> preopens;
+  std::vector<uint64_t> sockets;  // Descriptors' handles.
   Input stdin_source;
   Output stdout_target;
   Output stderr_target;

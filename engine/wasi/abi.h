@@ -91,6 +91,14 @@ inline constexpr uint32_t kClockMonotonic = 1;
 inline constexpr uint32_t kClockProcessCputime = 2;
 inline constexpr uint32_t kClockThreadCputime = 3;
 
+// riflags, roflags and sdflags of the socket functions
+inline constexpr uint32_t kRecvPeek = 1;
+inline constexpr uint32_t kRecvWaitall = 2;
+inline constexpr uint32_t kRecvFlags = 3;
+inline constexpr uint32_t kShutdownRead = 1;
+inline constexpr uint32_t kShutdownWrite = 2;
+inline constexpr uint32_t kShutdownFlags = 3;
+
 // whence
 inline constexpr uint32_t kWhenceSet = 0;
 inline constexpr uint32_t kWhenceCur = 1;

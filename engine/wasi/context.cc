@@ -86,10 +86,11 @@ absl::Status WasiContext::Open() {
                                                    " bytes; the limit is ",
                                                    options_.limits.max_args_bytes));
   }
-  if (options_.preopens.size() + 3 > options_.limits.max_open_files) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        options_.preopens.size(), " preopens and 3 standard streams are more than the limit of ",
-        options_.limits.max_open_files, " open files"));
+  if (options_.preopens.size() + options_.sockets.size() + 3 > options_.limits.max_open_files) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options_.preopens.size(), " preopens, ", options_.sockets.size(),
+                     " sockets and 3 standard streams are more than the limit of ",
+                     options_.limits.max_open_files, " open files"));
   }
   if (const std::optional<NamedLimit> refusal =
           descriptors_.Hold(static_cast<uint32_t>(options_.preopens.size()) + 3)) {
@@ -124,6 +125,10 @@ absl::Status WasiContext::Open() {
     WASMD_RETURN_IF_ERROR(OpenPreopen(std::move(preopen)));
   }
   options_.preopens.clear();
+  for (WasiSocket& socket : options_.sockets) {
+    WASMD_RETURN_IF_ERROR(OpenSocket(std::move(socket)));
+  }
+  options_.sockets.clear();
   return absl::OkStatus();
 }
 
@@ -277,27 +282,6 @@ Answer WasiContext::RandomGet(Guest& guest, uint32_t buffer, uint32_t size) {
 Answer WasiContext::SchedYield(Guest& /*guest*/) {
   ::sched_yield();
   return Errno::kSuccess;
-}
-
-// There are no sockets among the descriptors: the embedder passes none, and path_open opens none.
-
-Answer WasiContext::SockAccept(Guest& /*guest*/, uint32_t fd, uint32_t /*flags*/,
-                               uint32_t /*out*/) {
-  return descriptors_.Find(fd) == nullptr ? Errno::kBadf : Errno::kNotsock;
-}
-
-Answer WasiContext::SockRecv(Guest& /*guest*/, uint32_t fd, uint32_t /*iovecs*/, uint32_t /*count*/,
-                             uint32_t /*flags*/, uint32_t /*size_out*/, uint32_t /*flags_out*/) {
-  return descriptors_.Find(fd) == nullptr ? Errno::kBadf : Errno::kNotsock;
-}
-
-Answer WasiContext::SockSend(Guest& /*guest*/, uint32_t fd, uint32_t /*iovecs*/, uint32_t /*count*/,
-                             uint32_t /*flags*/, uint32_t /*out*/) {
-  return descriptors_.Find(fd) == nullptr ? Errno::kBadf : Errno::kNotsock;
-}
-
-Answer WasiContext::SockShutdown(Guest& /*guest*/, uint32_t fd, uint32_t /*how*/) {
-  return descriptors_.Find(fd) == nullptr ? Errno::kBadf : Errno::kNotsock;
 }
 
 }  // namespace wasmd::engine

@@ -30,7 +30,7 @@ class WasiContext {
   WasiContext(const WasiContext&) = delete;
   WasiContext& operator=(const WasiContext&) = delete;
 
-  // Checks the options and opens descriptors 0 to 2 and the preopens. Once, before anything else.
+  // Checks the options and opens descriptors 0 to 2, the preopens and the sockets. Once, before anything else.
   // Errors: Wasi::Create.
   absl::Status Open();
 
@@ -110,9 +110,12 @@ class WasiContext {
   // kRealtime or kMonotonic.
   uint64_t NowNs(uint32_t clock) const;
   absl::Status OpenPreopen(WasiPreopen preopen);
+  absl::Status OpenSocket(WasiSocket socket);
   // Null unless `fd` is open and of that kind.
   Descriptor* FindFile(uint32_t fd);
   Descriptor* FindDirectory(uint32_t fd);
+  // kBadf: not open. kNotsock: something else.
+  Answer FindSocket(uint32_t fd, Descriptor*& socket);
 
   WasiOptions options_;
   uint64_t start_monotonic_ns_ =

@@ -25,6 +25,7 @@ enum class DescriptorKind : uint8_t {
   kOutput,     // Standard output or error; writing only.
   kFile,       // Anything that path_open opened but a directory.
   kDirectory,  // A preopen, or opened by path_open.
+  kSocket,     // A stream socket: handed in, or accepted.
 };
 
 struct Descriptor {
@@ -44,6 +45,7 @@ struct Descriptor {
   std::optional<std::string> preopen_path;   // kDirectory
   // kDirectory: an own description for fd_readdir, opened when it is first needed.
   UniqueFd listing;
+  bool listening = false;  // kSocket: it accepts, and carries no bytes itself.
 };
 
 class DescriptorTable {

@@ -79,6 +79,23 @@ abi::Filetype FiletypeOfDirent(uint8_t type) {
   }
 }
 
+// What has a position: a socket's or a stream's bytes come once.
+bool HasNoPosition(const Descriptor* descriptor, DescriptorKind stream) {
+  return descriptor != nullptr &&
+         (descriptor->kind == stream || descriptor->kind == DescriptorKind::kSocket);
+}
+
+bool CanRead(const Descriptor* descriptor) {
+  return descriptor != nullptr &&
+         (descriptor->kind == DescriptorKind::kInput || descriptor->kind == DescriptorKind::kFile ||
+          descriptor->kind == DescriptorKind::kSocket);
+}
+bool CanWrite(const Descriptor* descriptor) {
+  return descriptor != nullptr &&
+         (descriptor->kind == DescriptorKind::kOutput ||
+          descriptor->kind == DescriptorKind::kFile || descriptor->kind == DescriptorKind::kSocket);
+}
+
 // Copies as much of `from` as there is room.
 void CopyPrefix(std::span<const std::byte> from, std::span<std::byte>& room) {
   const size_t size = std::min(from.size(), room.size());
@@ -131,7 +148,10 @@ Answer WasiContext::FdAdvise(Guest& /*guest*/, uint32_t fd, uint64_t offset, uin
   if (file == nullptr) {
     return Errno::kBadf;
   }
-  if (!FitsOff(offset) || !FitsOff(size)) {
+  if (!FitsOff(size)) {
+    return Errno::kInval;
+  }
+  if (!FitsOff(offset)) {
     return Errno::kSuccess;  // Advice about what no file has.
   }
   const int error = ::posix_fadvise(file->fd.get(), static_cast<off_t>(offset),
@@ -203,6 +223,17 @@ Answer WasiContext::FdFdstatGet(Guest& guest, uint32_t fd, uint32_t out) {
                                    abi::kRightFdFilestatSetSize;
       }
       break;
+    case DescriptorKind::kSocket:
+      fdstat.rights_base = abi::kRightFdFdstatSetFlags | abi::kRightFdFilestatGet |
+                           abi::kRightPollFdReadwrite |
+                           (found->listening ? abi::kRightSockAccept
+                                             : abi::kRightFdRead | abi::kRightFdWrite |
+                                                   abi::kRightSockShutdown);
+      fdstat.rights_inheriting = abi::kRightFdRead | abi::kRightFdWrite |
+                                 abi::kRightFdFdstatSetFlags | abi::kRightFdFilestatGet |
+                                 abi::kRightPollFdReadwrite | abi::kRightSockShutdown;
+      fdstat.flags = found->nonblock ? abi::kFdNonblock : 0;
+      break;
     case DescriptorKind::kFile: {
       const int flags = ::fcntl(found->fd.get(), F_GETFL);
       if (flags < 0) {
@@ -230,6 +261,14 @@ Answer WasiContext::FdFdstatGet(Guest& guest, uint32_t fd, uint32_t out) {
 Answer WasiContext::FdFdstatSetFlags(Guest& /*guest*/, uint32_t fd, uint32_t flags) {
   if ((flags & ~abi::kFdFlags) != 0) {
     return Errno::kInval;
+  }
+  if (Descriptor* found = descriptors_.Find(fd);
+      found != nullptr && found->kind == DescriptorKind::kSocket) {
+    if ((flags & ~abi::kFdNonblock) != 0) {
+      return Errno::kInval;
+    }
+    found->nonblock = flags != 0;  // Ours alone: the description may be shared.
+    return Errno::kSuccess;
   }
   Descriptor* file = FindFile(fd);
   if (file == nullptr) {
@@ -318,7 +357,7 @@ Answer WasiContext::FdPread(Guest& guest, uint32_t fd, uint32_t iovecs, uint32_t
   Iovecs loaded;
   WASMD_WASI_RETURN_IF_NOT_OK(loaded.Load(guest, iovecs, count));
   Descriptor* found = descriptors_.Find(fd);
-  if (found != nullptr && found->kind == DescriptorKind::kInput) {
+  if (HasNoPosition(found, DescriptorKind::kInput)) {
     return Errno::kSpipe;
   }
   if (found == nullptr || found->kind != DescriptorKind::kFile) {
@@ -338,7 +377,7 @@ Answer WasiContext::FdPwrite(Guest& guest, uint32_t fd, uint32_t iovecs, uint32_
   Iovecs loaded;
   WASMD_WASI_RETURN_IF_NOT_OK(loaded.Load(guest, iovecs, count));
   Descriptor* found = descriptors_.Find(fd);
-  if (found != nullptr && found->kind == DescriptorKind::kOutput) {
+  if (HasNoPosition(found, DescriptorKind::kOutput)) {
     return Errno::kSpipe;
   }
   if (found == nullptr || found->kind != DescriptorKind::kFile) {
@@ -358,8 +397,7 @@ Answer WasiContext::FdRead(Guest& guest, uint32_t fd, uint32_t iovecs, uint32_t 
   Iovecs loaded;
   WASMD_WASI_RETURN_IF_NOT_OK(loaded.Load(guest, iovecs, count));
   Descriptor* found = descriptors_.Find(fd);
-  if (found == nullptr ||
-      (found->kind != DescriptorKind::kInput && found->kind != DescriptorKind::kFile)) {
+  if (!CanRead(found)) {
     return Errno::kBadf;
   }
   uint32_t size_bytes = 0;
@@ -372,8 +410,7 @@ Answer WasiContext::FdWrite(Guest& guest, uint32_t fd, uint32_t iovecs, uint32_t
   Iovecs loaded;
   WASMD_WASI_RETURN_IF_NOT_OK(loaded.Load(guest, iovecs, count));
   Descriptor* found = descriptors_.Find(fd);
-  if (found == nullptr ||
-      (found->kind != DescriptorKind::kOutput && found->kind != DescriptorKind::kFile)) {
+  if (!CanWrite(found)) {
     return Errno::kBadf;
   }
   uint32_t size_bytes = 0;

@@ -45,6 +45,7 @@ struct Waiting {
   bool ready = false;
   uint64_t deadline_ns = kNever;  // Of a clock, by the kernel's monotonic clock.
   size_t polled = 0;              // Index of a descriptor's pollfd, or 0: it is the interrupt's.
+  bool tells_hangup = false;      // A reader of a pipe finds the end by reading.
   bool hangup = false;
 };
 
@@ -54,6 +55,7 @@ bool Subscribe(const Descriptor* descriptor, Waiting& waiting, std::vector<pollf
   const bool read = waiting.subscription.tag == abi::kEventFdRead;
   const bool fits = descriptor != nullptr &&
                     (descriptor->kind == DescriptorKind::kFile ||
+                     descriptor->kind == DescriptorKind::kSocket ||
                      descriptor->kind == (read ? DescriptorKind::kInput : DescriptorKind::kOutput));
   if (!fits) {
     return false;
@@ -72,6 +74,7 @@ bool Subscribe(const Descriptor* descriptor, Waiting& waiting, std::vector<pollf
     waiting.ready = true;
     return true;
   }
+  waiting.tells_hangup = !read || descriptor->kind == DescriptorKind::kSocket;
   waiting.polled = polled.size();
   polled.push_back({fd, events, 0});
   return true;
@@ -148,8 +151,8 @@ Answer WasiContext::PollOneoff(Guest& guest, uint32_t subscriptions, uint32_t ev
       }
       if (result > 0 && one.polled != 0 && polled[one.polled].revents != 0) {
         one.ready = true;
-        one.hangup = one.subscription.tag == abi::kEventFdWrite &&
-                     (polled[one.polled].revents & (POLLHUP | POLLERR)) != 0;
+        one.hangup =
+            one.tells_hangup && (polled[one.polled].revents & (POLLHUP | POLLERR)) != 0;
       }
       ready = ready || one.ready;
     }

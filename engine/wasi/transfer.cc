@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -119,18 +120,35 @@ ssize_t CallInPieces(bool write, const Guest& guest, int fd, Iovecs& iovecs,
   return done;
 }
 
+// The same for a socket, whatever mode its description is in. Never waits and raises no SIGPIPE.
+ssize_t SocketCall(bool write, int fd, iovec* iovecs, int count, int flags) {
+  msghdr message = {};
+  message.msg_iov = iovecs;
+  message.msg_iovlen = static_cast<size_t>(count);
+  const ssize_t result = write ? ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL | flags)
+                               : ::recvmsg(fd, &message, MSG_DONTWAIT | flags);
+  return result < 0 ? -errno : result;
+}
+
 // As Call, but waits with an eye on the interrupt. kSuccess: `size_bytes` went over.
+// `message_flags` are a socket's: MSG_PEEK.
 Answer CallOrWait(bool write, Guest& guest, Descriptor& descriptor, Iovecs& iovecs,
-                  std::optional<int64_t> offset, uint32_t& size_bytes) {
+                  std::optional<int64_t> offset, uint32_t& size_bytes, int message_flags = 0) {
   const int fd = descriptor.fd.get();
   const short events = write ? POLLOUT : POLLIN;
+  const bool is_socket = descriptor.kind == DescriptorKind::kSocket;
   if (iovecs.empty()) {  // Never waits, but says whether the descriptor is open for it.
+    if (is_socket) {
+      return Errno::kSuccess;
+    }
     const ssize_t result = Call(write, fd, iovecs.data(), 0, offset, 0);
     return result < 0 ? ErrnoOfHost(static_cast<int>(-result)) : Errno::kSuccess;
   }
   while (true) {
     ssize_t result = 0;
-    if (!descriptor.may_block) {
+    if (is_socket) {
+      result = SocketCall(write, fd, iovecs.data(), iovecs.count(), message_flags);
+    } else if (!descriptor.may_block) {
       result = CallInPieces(write, guest, fd, iovecs, offset);
     } else if (!descriptor.no_nowait) {
       result = Call(write, fd, iovecs.data(), iovecs.count(), offset, RWF_NOWAIT);
@@ -295,6 +313,27 @@ Answer Read(Guest& guest, Descriptor& from, Iovecs& iovecs, std::optional<int64_
   return CallOrWait(/*write=*/false, guest, from, iovecs, offset, size_bytes);
 }
 
+Answer Receive(Guest& guest, Descriptor& from, Iovecs& iovecs, bool peek, bool wait_all,
+               uint32_t& size_bytes) {
+  size_bytes = 0;
+  do {
+    uint32_t step = 0;
+    if (const Answer answer = CallOrWait(/*write=*/false, guest, from, iovecs, std::nullopt, step,
+                                         peek ? MSG_PEEK : 0);
+        !answer.ok()) {
+      // What came before is told now, the error with the next call.
+      return size_bytes != 0 && answer.kind() == Answer::Kind::kErrno ? Answer(Errno::kSuccess)
+                                                                      : answer;
+    }
+    if (step == 0) {
+      break;
+    }
+    size_bytes += step;
+    iovecs.Advance(step);
+  } while (wait_all && !peek && !iovecs.empty());
+  return Errno::kSuccess;
+}
+
 Answer Write(Guest& guest, Descriptor& to, Iovecs& iovecs, std::optional<int64_t> offset,
              uint32_t& size_bytes) {
   size_bytes = 0;
@@ -314,7 +353,7 @@ Answer Write(Guest& guest, Descriptor& to, Iovecs& iovecs, std::optional<int64_t
   }
   // As a blocking write to a pipe does: all of it.
   std::optional<SigpipeGuard> guard;
-  if (to.may_block) {
+  if (to.may_block && to.kind != DescriptorKind::kSocket) {
     guard.emplace();
   }
   while (!iovecs.empty()) {

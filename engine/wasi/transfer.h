@@ -2,7 +2,7 @@
 // never missed.
 //
 // Data goes straight from and to guest memory. Whatever may block is first tried without blocking
-// (RWF_NOWAIT, or the stream's Try…), then waited for by poll beside the guest's interrupt
+// (RWF_NOWAIT, MSG_DONTWAIT, or the stream's Try…), then waited for by poll beside the guest's interrupt
 // descriptor. Where the kernel has no RWF_NOWAIT for a file (terminals), poll comes first and the
 // call may still block when somebody else was quicker; a signal that interrupts it (the engine
 // sends one until the guest has stopped; its action must not have SA_RESTART) ends that.
@@ -49,14 +49,19 @@ class Iovecs {
 };
 
 // Reads what there is, waiting until there is something; 0 bytes is the end. With `offset`, from
-// there (preadv). Descriptors of kind kInput and kFile.
+// there (preadv; no sockets). Descriptors of kind kInput, kFile and kSocket.
 Answer Read(Guest& guest, Descriptor& from, Iovecs& iovecs, std::optional<int64_t> offset,
             uint32_t& size_bytes);
 
 // Writes. All of it if the descriptor is a standard stream or may block, unless an error comes
-// between; else what the kernel takes. Descriptors of kind kOutput and kFile.
+// between; else what the kernel takes. Descriptors of kind kOutput, kFile and kSocket.
 Answer Write(Guest& guest, Descriptor& to, Iovecs& iovecs, std::optional<int64_t> offset,
              uint32_t& size_bytes);
+
+// Read for sockets alone. `peek`: the bytes stay. `wait_all`: until the iovecs are full or the stream
+// ends; with `peek` of no effect.
+Answer Receive(Guest& guest, Descriptor& from, Iovecs& iovecs, bool peek, bool wait_all,
+               uint32_t& size_bytes);
 
 // Waits until `fd` polls `events` (or an error or hang-up). kInterrupted: the guest is to stop.
 Answer WaitFor(Guest& guest, int fd, short events);

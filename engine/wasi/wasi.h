@@ -10,7 +10,7 @@
 //   returning from _start is 0
 //
 // What the guest can reach is what the options give it: the directories, with everything beneath
-// them, and three streams. The kernel keeps every path beneath its directory (openat2,
+// them, the sockets, and three streams. The kernel keeps every path beneath its directory (openat2,
 // RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS), also against links that change meanwhile. Which
 // functions there are, and where they differ from wasmtime's: docs/wasi.md.
 //
@@ -55,6 +55,14 @@ struct WasiPreopen {
       false;  // Whatever would change something in it fails with EPERM, as in wasmtime.
 };
 
+// A stream socket of the host that the guest sees behind the directories, in the order of the
+// options: listening (sock_accept) or connected (reads, writes, sock_recv, sock_send). Of any
+// address family. Its file description may be shared with whoever made it, so its flags are left
+// alone; whether the guest's calls wait begins as its O_NONBLOCK says.
+struct WasiSocket {
+  UniqueFd socket;
+};
+
 // std::monostate: stdin is at its end, stdout and stderr throw away. A descriptor is read or
 // written directly, in whatever mode (O_NONBLOCK or not) it is in: its file description may be
 // shared with a client's shell, so its flags are left alone.
@@ -63,7 +71,7 @@ using WasiOutput = std::variant<std::monostate, UniqueFd, std::shared_ptr<WasiOu
 
 struct WasiLimits {
   uint32_t max_open_files =
-      1024;  // Of one program, standard streams and preopens included. Beyond: EMFILE.
+      1024;  // Of one program, standard streams, preopens and sockets included. Beyond: EMFILE.
   uint32_t max_args = 16384;          // args and env each; beyond, Create fails.
   uint32_t max_args_bytes = 4 << 20;  // args and env together, terminators included.
   // Is charged for open files, one each, and may refuse them: EMFILE, or kResourceExhausted from
@@ -75,6 +83,7 @@ struct WasiOptions {
   std::vector<std::string> args;  // args[0] is the program's name. No NUL inside.
   std::vector<std::string> env;   // "NAME=value". No NUL inside.
   std::vector<WasiPreopen> preopens;
+  std::vector<WasiSocket> sockets;
   WasiInput stdin_stream;
   WasiOutput stdout_stream;
   WasiOutput stderr_stream;
@@ -97,7 +106,8 @@ struct WasiFunction {
 class Wasi {
  public:
   // kInvalidArgument: a NUL in an argument, variable or path, a preopen that is no directory or is
-  // procfs's, limits exceeded. kResourceExhausted: WasiLimits::open_files refuses.
+  // procfs's, a socket that is none or carries no stream, limits exceeded. kResourceExhausted:
+  // WasiLimits::open_files refuses.
   static absl::StatusOr<std::unique_ptr<Wasi>> Create(WasiOptions options);
   ~Wasi();
   Wasi(const Wasi&) = delete;

@@ -190,12 +190,12 @@ TEST(ExtremeTest, ACancelledFunctionCanBeCompiledAgain) {
   const auto compiler = NewBaselineCompiler(*module, layout);
   CompiledFunction out;
   std::atomic<bool> cancel = true;
-  compiler->set_cancel(&cancel);
+  compiler->set_cancel(CancelFlag(&cancel));
   EXPECT_EQ(compiler->CompileFunction(0, out).code(), absl::StatusCode::kCancelled);
   cancel = false;
   EXPECT_TRUE(compiler->CompileFunction(0, out).ok());
   cancel = true;
-  compiler->set_cancel(nullptr);
+  compiler->set_cancel(CancelFlag());
   EXPECT_TRUE(compiler->CompileFunction(0, out).ok());
 }
 
