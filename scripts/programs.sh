@@ -21,7 +21,7 @@ cache=${WASMD_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/wasmd}
 cc=${WASMD_GUEST_CC:-clang-19}
 attempts=3
 
-test_names=(sqlite ripgrep gofumpt go_hello go_tool cpython quickjs yosys wasmtime)
+test_names=(sqlite ripgrep gofumpt go_hello go_tool wasi_rust wasi_go cpython quickjs yosys wasmtime)
 bench_names=("${test_names[@]}" native node compute simd)
 
 describe() {
@@ -31,6 +31,8 @@ ripgrep    rg for wasm32-wasip1 (cargo install)
 gofumpt    gofumpt for wasip1 (go build)
 go_hello   tests/guests/go_hello, 2.6 MB
 go_tool    tests/guests/go_tool
+wasi_rust  tests/guests/wasi/rust (rustc)
+wasi_go    tests/guests/wasi/go
 cpython    CPython 3.12 for WASI (PyPI)
 quickjs    QuickJS for WASI (PyPI)
 yosys      Yosys for WASI, 69 MB, with exceptions (PyPI)
@@ -45,7 +47,7 @@ native     native builds of sqlite, gofumpt, go_hello and go_tool, for run-time 
 native_ripgrep  native build of ripgrep
 compute    the C programs of `scripts/bench.sh compute`, for wasm and native
 simd       the programs of `scripts/bench.sh simd`, for wasm and native
-test       what tests need: sqlite ripgrep gofumpt go_hello go_tool cpython quickjs yosys wasmtime
+test       what tests need: sqlite ripgrep gofumpt go_hello go_tool wasi_rust wasi_go cpython quickjs yosys wasmtime
 bench      what benchmarks need: test, native, node, compute, simd
 END
 }
@@ -378,6 +380,18 @@ get_ripgrep() {
   fi
   ripgrep_install ripgrep "$programs/ripgrep.wasm" rg.wasm --target "$target"
 }
+# Standard library alone: no registry.
+get_wasi_rust() {
+  local target=wasm32-wasip1 source=$guests/wasi/rust/rust_std.rs output=$programs/wasi/rust_std.wasm flags
+  flags=(--edition 2021 --target "$target" -O -C strip=debuginfo)
+  need wasi_rust rustc && need_rust_target wasi_rust "$target" || return 1
+  fresh wasi_rust "$output" "$source" "$(rustc --version)" "${flags[*]}" && return 0
+  say "building ${output##*/}"
+  mkdir -p "$programs/wasi"
+  rustc "${flags[@]}" "$source" -o "$output" || { fail "wasi_rust: the build failed"; return 1; }
+  stamp wasi_rust
+}
+
 get_native_ripgrep() { ripgrep_install native_ripgrep "$programs/ripgrep.native" rg; }
 
 # go_program NAME FOLDER PACKAGE OUTPUT K=V…: builds with the module's own go.sum.
@@ -407,6 +421,10 @@ go_program() {
 }
 go_wasm() { go_program "$1" "$2" "$3" "$programs/$1.wasm" GOOS=wasip1 GOARCH=wasm; }
 go_native() { go_program "native_$1" "$2" "$3" "$programs/$1.native" CGO_ENABLED=0; }
+get_wasi_go() {
+  mkdir -p "$programs/wasi"
+  go_program wasi_go "$guests/wasi/go" . "$programs/wasi/go_os.wasm" GOOS=wasip1 GOARCH=wasm
+}
 get_gofumpt() { go_wasm gofumpt "$pins/gofumpt" mvdan.cc/gofumpt; }
 get_go_hello() { go_wasm go_hello "$guests/go_hello" .; }
 get_go_tool() { go_wasm go_tool "$guests/go_tool" .; }

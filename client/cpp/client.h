@@ -267,8 +267,8 @@ class Client {
                                         std::string_view input, const Control& control = {});
 
   // Runs a module as a WASI program until it ends. kFailedPrecondition: a directory descriptor or a
-  // socket, and none can be passed to this daemon. kInvalidArgument: a socket that is none. kAborted: a standard stream failed here; ErrnoOf() has the
-  // reason, and the run is cancelled.
+  // socket, and none can be passed to this daemon. kInvalidArgument: a socket that is none.
+  // kAborted: a standard stream failed here; ErrnoOf() has the reason, and the run is cancelled.
   absl::StatusOr<RunResult> Run(std::string_view digest, const RunOptions& options);
 
   // ---- The daemon

@@ -30,8 +30,8 @@ class WasiContext {
   WasiContext(const WasiContext&) = delete;
   WasiContext& operator=(const WasiContext&) = delete;
 
-  // Checks the options and opens descriptors 0 to 2, the preopens and the sockets. Once, before anything else.
-  // Errors: Wasi::Create.
+  // Checks the options and opens descriptors 0 to 2, the preopens and the sockets. Once, before
+  // anything else. Errors: Wasi::Create.
   absl::Status Open();
 
   // Arguments and environment: addresses go to a table, texts with terminators to a buffer.

@@ -45,6 +45,9 @@ struct Descriptor {
   std::optional<std::string> preopen_path;   // kDirectory
   // kDirectory: an own description for fd_readdir, opened when it is first needed.
   UniqueFd listing;
+  // kDirectory: where fd_readdir goes on after the first, second, … name, by the kernel's
+  // positions.
+  std::vector<int64_t> places;
   bool listening = false;  // kSocket: it accepts, and carries no bytes itself.
 };
 

@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/unique_fd.h"
 #include "engine/wasi/abi.h"
@@ -224,11 +225,10 @@ Answer WasiContext::FdFdstatGet(Guest& guest, uint32_t fd, uint32_t out) {
       }
       break;
     case DescriptorKind::kSocket:
-      fdstat.rights_base = abi::kRightFdFdstatSetFlags | abi::kRightFdFilestatGet |
-                           abi::kRightPollFdReadwrite |
-                           (found->listening ? abi::kRightSockAccept
-                                             : abi::kRightFdRead | abi::kRightFdWrite |
-                                                   abi::kRightSockShutdown);
+      fdstat.rights_base =
+          abi::kRightFdFdstatSetFlags | abi::kRightFdFilestatGet | abi::kRightPollFdReadwrite |
+          (found->listening ? abi::kRightSockAccept
+                            : abi::kRightFdRead | abi::kRightFdWrite | abi::kRightSockShutdown);
       fdstat.rights_inheriting = abi::kRightFdRead | abi::kRightFdWrite |
                                  abi::kRightFdFdstatSetFlags | abi::kRightFdFilestatGet |
                                  abi::kRightPollFdReadwrite | abi::kRightSockShutdown;
@@ -449,12 +449,16 @@ Answer WasiContext::FdPrestatDirName(Guest& guest, uint32_t fd, uint32_t path, u
 }
 
 // First come "." and "..", whose cookies are 0 and 1 (wherever the file system has them: programs
-// print what they list in its order, and wasmtime's begins so), then everything else by the
-// kernel's directory positions, moved up by kFirstCookie. So a listing goes on where it was
-// whatever happens meanwhile, and nothing is kept between calls but an open description.
+// print what they list in its order, and wasmtime's begins so), then everything else in the order
+// of the kernel's directory positions. So a listing goes on where it was whatever happens
+// meanwhile. Those positions are hashes of 63 bits in some file systems and a C library's telldir
+// has 32, so a cookie is the number of names before it, and the positions are kept; behind the
+// first kMaxPlaces names it is the position itself, with a bit that tells so.
 Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32_t size,
                               uint64_t cookie, uint32_t out) {
   constexpr uint64_t kFirstCookie = 2;
+  constexpr size_t kMaxPlaces = 8192;  // 64 KiB a descriptor.
+  constexpr uint64_t kPosition = uint64_t{1} << 63;
   Descriptor* directory = FindDirectory(fd);
   if (directory == nullptr) {
     return Errno::kBadf;
@@ -491,13 +495,37 @@ Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32
       store(cookie == 0 ? "." : "..", cookie + 1, self.st_ino, abi::Filetype::kDirectory);
     }
   }
-  bool end = false;
-  if (::lseek(listing, static_cast<off_t>(cookie - kFirstCookie), SEEK_SET) < 0) {
-    if (errno != EINVAL) {
-      return ErrnoOfHost(errno);
-    }
-    end = true;  // Not a place that the file system can have.
+  if (directory->places.empty()) {
+    directory->places.push_back(0);
   }
+  std::vector<int64_t>& places = directory->places;
+  bool end = false;
+  if ((cookie & kPosition) == 0 && cookie - kFirstCookie >= places.size()) {
+    end = true;  // None that was given out.
+  } else {
+    const uint64_t position = (cookie & kPosition) != 0
+                                  ? cookie & ~kPosition
+                                  : static_cast<uint64_t>(places[cookie - kFirstCookie]);
+    if (::lseek(listing, static_cast<off_t>(position), SEEK_SET) < 0) {
+      if (errno != EINVAL) {
+        return ErrnoOfHost(errno);
+      }
+      end = true;  // Not a place that the file system can have.
+    }
+  }
+  // The cookie behind the name that has this one, whose successor's place is `position`.
+  const auto next_cookie = [&places](uint64_t from, int64_t position) {
+    const uint64_t index = from - kFirstCookie + 1;
+    if ((from & kPosition) != 0 || index >= kMaxPlaces) {
+      return static_cast<uint64_t>(position) | kPosition;
+    }
+    if (index == places.size()) {
+      places.push_back(position);
+    } else {
+      places[index] = position;
+    }
+    return from + 1;
+  };
   // A guest's record is a little larger than the kernel's: no more is read than fits, except for
   // the last one.
   alignas(HostDirent) std::byte entries[32 * 1024];
@@ -524,7 +552,8 @@ Answer WasiContext::FdReaddir(Guest& guest, uint32_t fd, uint32_t buffer, uint32
           ::fstatat(listing, name_start, &status, AT_SYMLINK_NOFOLLOW) == 0) {
         type = FiletypeOf(status.st_mode);
       }
-      store(name, static_cast<uint64_t>(entry.next) + kFirstCookie, entry.ino, type);
+      cookie = next_cookie(cookie, entry.next);
+      store(name, cookie, entry.ino, type);
     }
   }
   const uint32_t used = size - static_cast<uint32_t>(room.size());

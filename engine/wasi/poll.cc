@@ -53,10 +53,10 @@ struct Waiting {
 // files.
 bool Subscribe(const Descriptor* descriptor, Waiting& waiting, std::vector<pollfd>& polled) {
   const bool read = waiting.subscription.tag == abi::kEventFdRead;
-  const bool fits = descriptor != nullptr &&
-                    (descriptor->kind == DescriptorKind::kFile ||
-                     descriptor->kind == DescriptorKind::kSocket ||
-                     descriptor->kind == (read ? DescriptorKind::kInput : DescriptorKind::kOutput));
+  const bool fits =
+      descriptor != nullptr &&
+      (descriptor->kind == DescriptorKind::kFile || descriptor->kind == DescriptorKind::kSocket ||
+       descriptor->kind == (read ? DescriptorKind::kInput : DescriptorKind::kOutput));
   if (!fits) {
     return false;
   }
@@ -151,8 +151,7 @@ Answer WasiContext::PollOneoff(Guest& guest, uint32_t subscriptions, uint32_t ev
       }
       if (result > 0 && one.polled != 0 && polled[one.polled].revents != 0) {
         one.ready = true;
-        one.hangup =
-            one.tells_hangup && (polled[one.polled].revents & (POLLHUP | POLLERR)) != 0;
+        one.hangup = one.tells_hangup && (polled[one.polled].revents & (POLLHUP | POLLERR)) != 0;
       }
       ready = ready || one.ready;
     }

@@ -2,10 +2,10 @@
 // never missed.
 //
 // Data goes straight from and to guest memory. Whatever may block is first tried without blocking
-// (RWF_NOWAIT, MSG_DONTWAIT, or the stream's Try…), then waited for by poll beside the guest's interrupt
-// descriptor. Where the kernel has no RWF_NOWAIT for a file (terminals), poll comes first and the
-// call may still block when somebody else was quicker; a signal that interrupts it (the engine
-// sends one until the guest has stopped; its action must not have SA_RESTART) ends that.
+// (RWF_NOWAIT, MSG_DONTWAIT, or the stream's Try…), then waited for by poll beside the guest's
+// interrupt descriptor. Where the kernel has no RWF_NOWAIT for a file (terminals), poll comes first
+// and the call may still block when somebody else was quicker; a signal that interrupts it (the
+// engine sends one until the guest has stopped; its action must not have SA_RESTART) ends that.
 //
 // Single-thread: the guest's.
 #ifndef WASMD_ENGINE_WASI_TRANSFER_H_
@@ -58,8 +58,8 @@ Answer Read(Guest& guest, Descriptor& from, Iovecs& iovecs, std::optional<int64_
 Answer Write(Guest& guest, Descriptor& to, Iovecs& iovecs, std::optional<int64_t> offset,
              uint32_t& size_bytes);
 
-// Read for sockets alone. `peek`: the bytes stay. `wait_all`: until the iovecs are full or the stream
-// ends; with `peek` of no effect.
+// Read for sockets alone. `peek`: the bytes stay. `wait_all`: until the iovecs are full or the
+// stream ends; with `peek` of no effect.
 Answer Receive(Guest& guest, Descriptor& from, Iovecs& iovecs, bool peek, bool wait_all,
                uint32_t& size_bytes);
 

@@ -17,8 +17,8 @@
 //                                     closes
 //
 // The token goes into the gRPC metadata key kSessionMetadataKey; handles go into RunStart
-// (preopens, stdio, sockets) and UploadModuleHeader. A handle used by a Run or an upload is consumed by it.
-// All integers little-endian. Standard library only.
+// (preopens, stdio, sockets) and UploadModuleHeader. A handle used by a Run or an upload is
+// consumed by it. All integers little-endian. Standard library only.
 #ifndef WASMD_PROTO_HANDSHAKE_HANDSHAKE_H_
 #define WASMD_PROTO_HANDSHAKE_HANDSHAKE_H_
 

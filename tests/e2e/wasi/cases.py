@@ -99,14 +99,20 @@ class Known:
     reason: str  # Of a difference, or of theirs being None.
 
 
-def table(results: Sequence[Known], version: str) -> str:
-    """Two tables: of functions, and of programs that are no function's (whose "function" has a space in it)."""
+def table(results: Sequence[Known], version: str, other: str) -> str:
+    """`other` is said behind wasmtime's version. Two tables: of functions, and of programs that are no function's (whose "function" has a space in it)."""
     by_function: dict[str, list[Known]] = collections.defaultdict(list)
     for known in results:
         by_function[known.ours.function].append(known)
     names = functions()
     others = sorted(name for name in by_function if name not in names)
-    lines = [BEGIN, "", f"Cases of `tests/guests/wasi`, each under wasmd (`wasmctl run`) and {version}:", ""]
+    lines = [
+        BEGIN,
+        "",
+        f"Cases of `tests/guests/wasi`, each under wasmd (`wasmctl run`) and {version}{other}. Where several are not the same for one reason, "
+        "their number follows it.",
+        "",
+    ]
     lines += ["| function | cases that pass | the same under wasmtime | where we differ on purpose, and why |", "|---|---|---|---|"]
     total = [0, 0, 0]
 
@@ -118,7 +124,7 @@ def table(results: Sequence[Known], version: str) -> str:
         total[1] += passed
         total[2] += same
         reasons = collections.Counter(known.reason for known in cases if known.reason)
-        why = "; ".join(reason if count == 1 else f"{reason} ({count})" for reason, count in reasons.items())
+        why = "<br>".join(reason if count == 1 else f"{reason} ({count})" for reason, count in reasons.items())
         return f"| {shown} | {passed} of {len(cases)} | {same} | {why} |"
 
     lines += [row(name, f"`{name}`") for name in names]

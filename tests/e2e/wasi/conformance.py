@@ -5,6 +5,7 @@
                                  it was recorded (tests/guests/wasi/recorded), and the table in docs/wasi.md with the results
   conformance.py --live          runs them under wasmtime too, and compares with that
   conformance.py --record        the same, and writes what wasmtime prints to tests/guests/wasi/recorded
+  conformance.py --wasmtime FILE this wasmtime instead of the one that scripts/programs.sh fetches, with --live or --record
   conformance.py --write         also writes the table in docs/wasi.md
 
 Every case must pass under wasmd. One that fails under wasmtime must be in tests/guests/wasi/differences.txt, with the reason, and
@@ -71,6 +72,10 @@ class Wasmd:
     def socket_options(self, listener: socket.socket) -> list[str]:
         return ["--listen-fd", str(listener.fileno())]
 
+    @staticmethod
+    def trapped(code: int, stderr: str) -> bool:
+        return code == TRAP and "wasmctl: " in stderr
+
 
 class Peer:
     """wasmtime's command line."""
@@ -83,7 +88,13 @@ class Peer:
         self.version = " ".join(subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.split()[:2])
 
     def can(self, run: Run) -> bool:
-        return not run.not_in_wasmtime
+        return run.wasmtime in ("", self.version.split()[-1])
+
+    @staticmethod
+    def trapped(code: int, stderr: str) -> bool:
+        # What its functions refuse ends with 1, as a refused exit code does.
+        refused = "failed to run main module" in stderr and "exit status" not in stderr
+        return code == TRAP or code == 1 and refused
 
     def command(self, run: Run, module: pathlib.Path, folders: Sequence[pathlib.Path]) -> list[str]:
         dirs = [(str(folder), guest) for folder, guest in zip(folders, run.dirs, strict=True)]
@@ -198,9 +209,9 @@ def outcomes(engine, run: Run, module: pathlib.Path) -> list[str]:
         if how == "ok" and code == 0 and len(lines) == 1:
             return lines[0]
         if how == "trap":
-            failure = "" if code == TRAP and not lines else f"it ended with exit code {code}, no trap"
+            failure = "" if engine.trapped(code, stderr) and not lines else f"it ended with exit code {code}, no trap"
         elif how == "ok":
-            failure = "it trapped" if code == TRAP else f"it ended with exit code {code}"
+            failure = "it trapped" if engine.trapped(code, stderr) else f"it ended with exit code {code}"
         else:
             failure = "" if code == int(how.split()[1]) else f"the exit code is {code}, not {how.split()[1]}"
         return f"FAIL {key}: {failure}" if failure else f"ok {key}"
@@ -213,6 +224,8 @@ def lines_of(engine, run: Run, module: pathlib.Path) -> list[str]:
     if run.one_by_one:
         return outcomes(engine, run, module)
     code, lines, stderr = run_once(engine, run, module, run.args)
+    if code != 0 and engine.name == "wasmtime" and engine.trapped(code, stderr):
+        return lines  # The case that is lacking then is the one where it trapped.
     if code != 0:
         raise Failure(f"exit code {code} after {len(lines)} cases: {stderr[-400:]}")
     return lines
@@ -243,12 +256,15 @@ class Comparison:
         """wasmtime's results; None where it cannot run it, or there are none."""
         if run.not_in_wasmtime:
             return None
-        if self._them is not None and module is not None:
+        if self._them is not None and self._them.can(run) and module is not None:
             try:
                 lines = lines_of(self._them, run, module)
             except (Failure, peer.Failure) as failure:
                 self.problem(run, f"under wasmtime: {failure}")
                 return None
+            if len(lines) < len(keys):
+                lines.append(f"FAIL {keys[len(lines)]}: it trapped")
+            lines += [f"FAIL {key}: it had trapped before" for key in keys[len(lines) :]]
             if self._record:
                 cases.write_recorded(run.name, self._them.version, lines)
             return cases.parse(lines, keys)
@@ -257,9 +273,13 @@ class Comparison:
         except FileNotFoundError:
             self.problem(run, "nothing is recorded of wasmtime; scripts/conformance.sh wasi --record")
             return None
-        if self.version not in ("", version):
+        if run.wasmtime:
+            if version != f"wasmtime {run.wasmtime}":
+                self.problem(run, f"recorded with {version}, not {run.wasmtime}")
+        elif self.version not in ("", version):
             self.problem(run, f"recorded with {version}, others with {self.version}")
-        self.version = version
+        else:
+            self.version = version
         return cases.parse(lines, keys)
 
     def run(self, run: Run, engines: Sequence[Wasmd]) -> None:
@@ -323,8 +343,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="of runs (default: all, and the table)")
     parser.add_argument("--build-dir", help="where bin/wasmd, bin/wasmctl and guests/ are (default: build/release)")
+    parser.add_argument("--no-fetch", action="store_true", help="use what is built; do not call scripts/programs.sh")
     parser.add_argument("--live", action="store_true", help="run wasmtime too")
     parser.add_argument("--record", action="store_true", help="record what it prints; implies --live")
+    parser.add_argument("--wasmtime", metavar="FILE", help="another wasmtime")
     parser.add_argument("--write", action="store_true", help="write the table in docs/wasi.md")
     options = parser.parse_args()
     build_dir = find_build_dir(options.build_dir)
@@ -333,9 +355,12 @@ def main() -> int:
         return 1
     in_ci = os.environ.get("CI") == "true"
     them = None
-    if options.live or options.record:
-        if subprocess.run([ROOT / "scripts/programs.sh", "wasmtime"], check=False).returncode != 0:
-            return 1
+    fetch = ["wasi_rust", "wasi_go"] + (["wasmtime"] if options.live or options.record else [])
+    if not options.no_fetch and subprocess.run([ROOT / "scripts/programs.sh", *fetch], check=False).returncode != 0:
+        return 1
+    if options.wasmtime:
+        them = Peer(pathlib.Path(options.wasmtime))
+    elif options.live or options.record:
         binary = Wasmtime.find()
         if binary is None:
             print("******** SKIPPED: no wasmtime to compare with ********", file=sys.stderr)
@@ -359,7 +384,8 @@ def main() -> int:
                 comparison.problems.append(f"wasmd's exit code after SIGTERM: {code}")
     if not options.names:
         comparison.finish()
-        text = cases.table(comparison.results, comparison.version)
+        older = [f"{run.name}: {run.wasmtime}, the last that can" for run in RUNS if run.wasmtime]
+        text = cases.table(comparison.results, comparison.version, f" ({'; '.join(older)})" if older else "")
         if options.write and not comparison.problems and not comparison.missing:
             cases.write_table(text)
         elif text != cases.table_in_document():

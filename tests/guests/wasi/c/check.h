@@ -24,19 +24,22 @@
 enum { kRoot = 3 };  // The first preopen.
 
 static const char* const kErrnoNames[] = {
-    "success",     "2big",       "acces",          "addrinuse",      "addrnotavail", "afnosupport",
-    "again",       "already",    "badf",           "badmsg",         "busy",         "canceled",
-    "child",       "connaborted", "connrefused",   "connreset",      "deadlk",       "destaddrreq",
-    "dom",         "dquot",      "exist",          "fault",          "fbig",         "hostunreach",
-    "idrm",        "ilseq",      "inprogress",     "intr",           "inval",        "io",
-    "isconn",      "isdir",      "loop",           "mfile",          "mlink",        "msgsize",
-    "multihop",    "nametoolong", "netdown",       "netreset",       "netunreach",   "nfile",
-    "nobufs",      "nodev",      "noent",          "noexec",         "nolck",        "nolink",
-    "nomem",       "nomsg",      "noprotoopt",     "nospc",          "nosys",        "notconn",
-    "notdir",      "notempty",   "notrecoverable", "notsock",        "notsup",       "notty",
-    "nxio",        "overflow",   "ownerdead",      "perm",           "pipe",         "proto",
-    "protonosupport", "prototype", "range",        "rofs",           "spipe",        "srch",
-    "stale",       "timedout",   "txtbsy",         "xdev",           "notcapable",
+    "success",     "2big",           "acces",       "addrinuse",   "addrnotavail",
+    "afnosupport", "again",          "already",     "badf",        "badmsg",
+    "busy",        "canceled",       "child",       "connaborted", "connrefused",
+    "connreset",   "deadlk",         "destaddrreq", "dom",         "dquot",
+    "exist",       "fault",          "fbig",        "hostunreach", "idrm",
+    "ilseq",       "inprogress",     "intr",        "inval",       "io",
+    "isconn",      "isdir",          "loop",        "mfile",       "mlink",
+    "msgsize",     "multihop",       "nametoolong", "netdown",     "netreset",
+    "netunreach",  "nfile",          "nobufs",      "nodev",       "noent",
+    "noexec",      "nolck",          "nolink",      "nomem",       "nomsg",
+    "noprotoopt",  "nospc",          "nosys",       "notconn",     "notdir",
+    "notempty",    "notrecoverable", "notsock",     "notsup",      "notty",
+    "nxio",        "overflow",       "ownerdead",   "perm",        "pipe",
+    "proto",       "protonosupport", "prototype",   "range",       "rofs",
+    "spipe",       "srch",           "stale",       "timedout",    "txtbsy",
+    "xdev",        "notcapable",
 };
 
 static inline const char* errno_name(int e) {
@@ -68,11 +71,11 @@ static inline int case_end(void) {
 #define CASE(function, name) \
   for (int running_ = case_begin(function, name); running_; running_ = case_end())
 
-#define FAILS(...)                                               \
-  do {                                                           \
-    if (case_failure[0] == 0) {                                  \
-      snprintf(case_failure, sizeof case_failure, __VA_ARGS__);  \
-    }                                                            \
+#define FAILS(...)                                              \
+  do {                                                          \
+    if (case_failure[0] == 0) {                                 \
+      snprintf(case_failure, sizeof case_failure, __VA_ARGS__); \
+    }                                                           \
   } while (0)
 
 static inline void check_errno(int got, int want) {
@@ -89,11 +92,11 @@ static inline void check_equal(const char* what, uint64_t got, uint64_t want) {
 }
 #define EQ(got, want) check_equal(#got, (uint64_t)(got), (uint64_t)(want))
 
-#define TRUE(condition)      \
-  do {                       \
-    if (!(condition)) {      \
+#define TRUE(condition)                  \
+  do {                                   \
+    if (!(condition)) {                  \
       FAILS("%s is not so", #condition); \
-    }                        \
+    }                                    \
   } while (0)
 
 static inline void check_text(const char* got, size_t size, const char* want) {

@@ -374,9 +374,9 @@ static void attributes(__wasi_fd_t dir) {
     EQ(filestat.mtim, 3000000003);
   }
   CASE("fd_filestat_set_times", "now") {
-    ERRNO(__wasi_fd_filestat_set_times(fd, 5, 5,
-                                       __WASI_FSTFLAGS_ATIM_NOW | __WASI_FSTFLAGS_MTIM_NOW),
-          SUCCESS);
+    ERRNO(
+        __wasi_fd_filestat_set_times(fd, 5, 5, __WASI_FSTFLAGS_ATIM_NOW | __WASI_FSTFLAGS_MTIM_NOW),
+        SUCCESS);
     ERRNO(get_stat(fd), SUCCESS);
     TRUE(filestat.atim > 1672531200000000000);
     TRUE(filestat.mtim > 1672531200000000000);

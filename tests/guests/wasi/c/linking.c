@@ -314,7 +314,8 @@ static void stats(void) {
   CASE("path_filestat_set_times", "in a stream, nothing; a NUL") {
     ERRNO(__wasi_path_filestat_set_times(0, 0, "st", 0, 1, __WASI_FSTFLAGS_MTIM), BADF);
     ERRNO(__wasi_path_filestat_set_times(777, 0, "st", 0, 1, __WASI_FSTFLAGS_MTIM), BADF);
-    ERRNO(raw_path_filestat_set_times((int)dir, 0, BYTES("st\0"), 0, 1, __WASI_FSTFLAGS_MTIM), INVAL);
+    ERRNO(raw_path_filestat_set_times((int)dir, 0, BYTES("st\0"), 0, 1, __WASI_FSTFLAGS_MTIM),
+          INVAL);
   }
 }
 

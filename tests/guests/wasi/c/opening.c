@@ -84,7 +84,7 @@ static void opening_files(void) {
     ERRNO(can_open("\xed\xa0\x80", 0), ILSEQ);
   }
   CASE("path_open", "no more of the text than its length says") {
-    ERRNO(raw_path_open((int)dir, 0, (uintptr_t) "filexyz", 4, 0, READ, READ, 0, (uintptr_t)&fd),
+    ERRNO(raw_path_open((int)dir, 0, (uintptr_t)"filexyz", 4, 0, READ, READ, 0, (uintptr_t)&fd),
           SUCCESS);
     ERRNO(close_it(), SUCCESS);
   }

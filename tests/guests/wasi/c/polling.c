@@ -45,8 +45,11 @@ static void has_event(int i, int type) {
   FAILS("no event of subscription %d", i);
 }
 #define ABSTIME __WASI_SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME
-enum { kClock = __WASI_EVENTTYPE_CLOCK, kRead = __WASI_EVENTTYPE_FD_READ,
-       kWrite = __WASI_EVENTTYPE_FD_WRITE };
+enum {
+  kClock = __WASI_EVENTTYPE_CLOCK,
+  kRead = __WASI_EVENTTYPE_FD_READ,
+  kWrite = __WASI_EVENTTYPE_FD_WRITE
+};
 enum { kMs = 1000000 };
 
 static void clocks(void) {
@@ -66,7 +69,8 @@ static void clocks(void) {
       TRUE(now(clock) >= until);
       has_event(0, kClock);
     }
-    CASE("poll_oneoff", clock == 0 ? "realtime: a time that is past" : "monotonic: a time that is past") {
+    CASE("poll_oneoff",
+         clock == 0 ? "realtime: a time that is past" : "monotonic: a time that is past") {
       clock_sub(0, clock, 1, ABSTIME);
       ERRNO(poll_all(1), SUCCESS);
       EQ(n, 1);

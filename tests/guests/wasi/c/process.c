@@ -1,6 +1,7 @@
 // Arguments, environment, clocks, random numbers, yielding, and the process calls that return.
 //
-//   process [ARG…]     to be run with the arguments and variables that tests/e2e/wasi/programs.py gives it
+//   process [ARG…]     to be run with the arguments and variables that tests/e2e/wasi/programs.py
+//   gives it
 #include "check.h"
 #include "raw.h"
 
@@ -36,7 +37,7 @@ static void arguments(void) {
     TRUE(is_aligned_table(table, buffer, count, size));
   }
   CASE("args_get", "texts as they were given") {
-    static const char* const kWant[] = {"process.wasm", "",      "one",   "two 2  ",
+    static const char* const kWant[] = {"process.wasm", "",     "one",  "two 2  ",
                                         "gr\xc3\xb6",   "--x=", "\n\"'"};
     for (size_t i = 1; i < count && i < 7; ++i) {
       TEXT(table[i], strlen((char*)table[i]), kWant[i]);

@@ -6,9 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMPORT(name)                                                             \
-  __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name))) \
-  extern int raw_##name
+#define IMPORT(name) \
+  __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name))) extern int raw_##name
 
 IMPORT(args_get)(uintptr_t table, uintptr_t buffer);
 IMPORT(args_sizes_get)(uintptr_t count, uintptr_t size);
@@ -42,8 +41,8 @@ IMPORT(path_open)(int fd, int lookup, uintptr_t path, size_t size, int oflags, i
 IMPORT(path_readlink)(int fd, uintptr_t path, size_t size, uintptr_t buffer, size_t buffer_size,
                       uintptr_t out);
 IMPORT(path_remove_directory)(int fd, uintptr_t path, size_t size);
-IMPORT(path_rename)(int old_fd, uintptr_t old_path, size_t old_size, int new_fd,
-                    uintptr_t new_path, size_t new_size);
+IMPORT(path_rename)(int old_fd, uintptr_t old_path, size_t old_size, int new_fd, uintptr_t new_path,
+                    size_t new_size);
 IMPORT(path_symlink)(uintptr_t target, size_t target_size, int fd, uintptr_t path, size_t size);
 IMPORT(path_unlink_file)(int fd, uintptr_t path, size_t size);
 IMPORT(poll_oneoff)(uintptr_t subscriptions, uintptr_t events, size_t count, uintptr_t out);

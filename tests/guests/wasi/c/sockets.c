@@ -155,6 +155,9 @@ int main(void) {
     ERRNO(__wasi_sock_recv(fd, several, 2, 0, &n, &roflags), SUCCESS);
     EQ(n, 3);
     TEXT(text, 8, "r...ld..");
+    if (n < 3) {
+      (void)receive(fd, 3 - n, __WASI_RIFLAGS_RECV_WAITALL);  // What comes next begins afresh.
+    }
   }
   CASE("sock_recv", "no buffers") {
     ERRNO(__wasi_sock_recv(fd, NULL, 0, 0, &n, &roflags), SUCCESS);
@@ -272,15 +275,6 @@ int main(void) {
   CASE("poll_oneoff", "a connection at its end can be read") {
     EQ(wait_for(fd, kRead, kLong), 1);
   }
-  CASE("sock_recv", "waitall: what came before the end") {
-    ask("connect");
-    ERRNO(accept_from(listener, 0, &second), SUCCESS);
-    ask("send ab");
-    ask("finish");
-    ERRNO(receive(second, 8, __WASI_RIFLAGS_RECV_WAITALL), SUCCESS);
-    TEXT(text, n, "ab");
-    ERRNO(__wasi_fd_close(second), SUCCESS);
-  }
   CASE("fd_close", "a connection: the client sees the end") {
     ask("connect");
     ERRNO(accept_from(listener, 0, &second), SUCCESS);
@@ -345,9 +339,17 @@ int main(void) {
       ERRNO(__wasi_fd_close(second), SUCCESS);
     }
   }
+  ask("connect");
+  MUST(accept_from(listener, 0, &fd));
   CASE("fd_close", "a listening socket") {
     ERRNO(__wasi_fd_close(listener), SUCCESS);
     ERRNO(accept_from(listener, 0, &second), BADF);
+  }
+  CASE("sock_recv", "waitall: what came before the end") {
+    ask("send ab");
+    ask("finish");
+    ERRNO(receive(fd, 8, __WASI_RIFLAGS_RECV_WAITALL), SUCCESS);
+    TEXT(text, n, "ab");
   }
   return 0;
 }

@@ -14,11 +14,13 @@ static void input_text(int is_pipe) {
     ERRNO(read_text(0, text, 5, &n), SUCCESS);
     TEXT(text, n, "first");
   }
-  CASE("fd_read", is_pipe ? "a pipe: no buffers take nothing" : "a file as standard input: no buffers take nothing") {
+  CASE("fd_read", is_pipe ? "a pipe: no buffers take nothing"
+                          : "a file as standard input: no buffers take nothing") {
     ERRNO(__wasi_fd_read(0, NULL, 0, &n), SUCCESS);
     EQ(n, 0);
   }
-  CASE("fd_read", is_pipe ? "a pipe: the rest, then the end, and again" : "a file as standard input: the rest, then the end, and again") {
+  CASE("fd_read", is_pipe ? "a pipe: the rest, then the end, and again"
+                          : "a file as standard input: the rest, then the end, and again") {
     size_t size = 0;
     do {
       ERRNO(read_text(0, text + size, 60 - size, &n), SUCCESS);

@@ -1,4 +1,5 @@
-// Reading, writing and positions: fd_read, fd_write, fd_pread, fd_pwrite, fd_seek, fd_tell on files.
+// Reading, writing and positions: fd_read, fd_write, fd_pread, fd_pwrite, fd_seek, fd_tell on
+// files.
 #include "check.h"
 #include "raw.h"
 
@@ -59,9 +60,11 @@ static void reading(__wasi_fd_t dir) {
   CASE("fd_read", "into several buffers, empty ones between") {
     ERRNO(seek(fd, 0, 0), SUCCESS);
     memset(text, '.', sizeof text);
-    __wasi_iovec_t several[] = {
-        {(uint8_t*)text, 0}, {(uint8_t*)text, 2}, {(uint8_t*)text + 4, 0},
-        {(uint8_t*)text + 4, 3}, {(uint8_t*)text + 9, 1}};
+    __wasi_iovec_t several[] = {{(uint8_t*)text, 0},
+                                {(uint8_t*)text, 2},
+                                {(uint8_t*)text + 4, 0},
+                                {(uint8_t*)text + 4, 3},
+                                {(uint8_t*)text + 9, 1}};
     ERRNO(__wasi_fd_read(fd, several, 5, &n), SUCCESS);
     EQ(n, 6);
     TEXT(text, 11, "01..234..5.");

@@ -20,9 +20,11 @@ fn text(error: io::Error) -> String {
 
 macro_rules! equal {
     ($got:expr, $want:expr) => {
-        let (got, want) = ($got, $want);
-        if got != want {
-            return Err(format!("{} is {:?}, not {:?}", stringify!($got), got, want));
+        match (&$got, &$want) {
+            (got, want) if *got != *want => {
+                return Err(format!("{} is {:?}, not {:?}", stringify!($got), got, want));
+            }
+            _ => {}
         }
     };
 }
@@ -142,7 +144,8 @@ fn directories(dir: &Path) {
         Ok(())
     });
     case("remove_dir refuses what is full", || {
-        equal!(kind(fs::remove_dir(dir.join("x"))), Some(ErrorKind::DirectoryNotEmpty));
+        // The library has no kind for it here.
+        equal!(fs::remove_dir(dir.join("x")).err().and_then(|error| error.raw_os_error()), Some(55));
         equal!(kind(fs::remove_file(dir.join("x"))), Some(ErrorKind::IsADirectory));
         equal!(kind(fs::remove_dir(dir.join("x/file"))), Some(ErrorKind::NotADirectory));
         Ok(())

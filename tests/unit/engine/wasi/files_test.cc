@@ -373,6 +373,34 @@ TEST_F(ReaddirTest, EdgesOfBufferAndCookie) {
   EXPECT_EQ(wasi().FdReaddir(guest(), MustOpen("file"), 1024, 4096, 0, 16), Errno::kBadf);
 }
 
+TEST_F(ReaddirTest, CookiesFitWhereACLibraryPutsThemAndLargeDirectoriesAreListedWhole) {
+  constexpr size_t kCount = 9000;  // More than places are kept of.
+  for (size_t i = 0; i < kCount; ++i) {
+    MakeFile(root() / std::to_string(i));
+  }
+  Start();
+  const std::vector<Listed> all = List(kRoot, 100'000);
+  ASSERT_EQ(all.size(), kCount + 2);
+  std::set<std::string> names;
+  for (size_t i = 0; i < all.size(); ++i) {
+    names.insert(all[i].name);
+    if (i < 8000) {
+      ASSERT_EQ(all[i].dirent.next, i + 1);
+    }
+  }
+  EXPECT_EQ(names.size(), all.size());
+  // From anywhere on, on both sides of the bound.
+  for (const size_t from : {size_t{5}, size_t{8100}, size_t{8500}, all.size() - 2}) {
+    ASSERT_EQ(wasi().FdReaddir(guest(), kRoot, 1024, 100, all[from].dirent.next, 16),
+              Errno::kSuccess);
+    const auto dirent = Get<abi::Dirent>(1024);
+    EXPECT_EQ(GetText(1024 + sizeof(dirent), dirent.namlen), all[from + 1].name);
+  }
+  // None that was given out.
+  EXPECT_EQ(wasi().FdReaddir(guest(), kRoot, 1024, 100, 1'000'000, 16), Errno::kSuccess);
+  EXPECT_EQ(Get<uint32_t>(16), 0u);
+}
+
 TEST_F(ReaddirTest, AFreshListingSeesNewFiles) {
   Start();
   EXPECT_EQ(List(kRoot, 4096).size(), 2u);

@@ -6,6 +6,8 @@
 // ASan as well; WASI_RANDOM_CALLS sets how many.
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -16,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/unique_fd.h"
 #include "engine/wasi/abi.h"
 #include "tests/unit/engine/wasi/fixture.h"
 
@@ -54,6 +57,24 @@ class RandomCallsTest : public WasiTest {
       subscription.timeout = 1000;
       interesting_.push_back(Put(subscription));
     }
+  }
+
+  // One that listens, and a connected one whose other end nobody reads.
+  void StartWithSockets() {
+    WasiOptions options;
+    options.preopens.push_back({"/", OpenDirectory(root()), false});
+    UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;  // No name: the kernel finds one.
+    ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(sa_family_t)),
+              0);
+    ASSERT_EQ(::listen(listener.get(), 4), 0);
+    options.sockets.push_back({std::move(listener)});
+    int ends[2] = {};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    options.sockets.push_back({UniqueFd(ends[0])});
+    other_end_.reset(ends[1]);
+    Start(std::move(options));
   }
 
   uint32_t Draw32() {
@@ -162,6 +183,7 @@ class RandomCallsTest : public WasiTest {
   }
 
   std::mt19937_64 random_{1};
+  UniqueFd other_end_;
   std::vector<uint32_t> interesting_;
   std::vector<std::pair<std::string, Text>> paths_;
 };
@@ -179,12 +201,12 @@ TEST_F(RandomCallsTest, NothingCrashesWaitsOrEscapes) {
   Prepare();
   const char* count = std::getenv("WASI_RANDOM_CALLS");
   const int calls = count != nullptr ? std::atoi(count) : 60'000;
-  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StartWithSockets());
   Interrupt();  // Waits end at once.
   for (int i = 0; i < calls; ++i) {
     if (i % 500 == 499) {  // It will have closed the preopen, or filled the table.
       Prepare();
-      ASSERT_NO_FATAL_FAILURE(Start());
+      ASSERT_NO_FATAL_FAILURE(StartWithSockets());
     }
     if (random_() % 3 == 0) {
       CallOnPath();

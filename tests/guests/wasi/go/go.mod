@@ -1,0 +1,3 @@
+module wasmd.dev/tests/guests/wasi/go
+
+go 1.21
