@@ -150,7 +150,7 @@ absl::StatusOr<ListenSpec> ParseTcpListen(std::string_view text) {
     uint16_t number = 0;
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
     if (error == std::errc() && end == port.data() + port.size() && !host.empty() &&
-        (bracketed || host.find(':') == std::string_view::npos)) {
+        (bracketed || host.find_first_of(":[]") == std::string_view::npos)) {
       return ListenSpec(TcpListenSpec{.host = std::string(host), .port = std::string(port)});
     }
   }

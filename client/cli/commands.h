@@ -33,7 +33,7 @@ struct RunArguments {
   std::vector<std::string> args;  // Without argv[0].
   std::vector<DirSpec> dirs;
   std::vector<DirSpec> roots;
-  std::vector<ListenSpec> sockets;  // In the order in which the program sees them.
+  std::vector<ListenSpec> sockets;  // As the program sees them: those of --tcplisten first.
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> argv0;
   std::optional<uint64_t> fuel = std::nullopt;

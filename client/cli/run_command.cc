@@ -55,9 +55,9 @@ class OpenedFiles {
   std::vector<int> descriptors_;
 };
 
-// Opens what is to be opened, in the order of the command line.
+// Opens what is to be opened. `message`: what the user must know of it.
 absl::Status OpenSockets(const std::vector<ListenSpec>& specs, OpenedFiles& files,
-                         std::vector<int>& sockets) {
+                         std::vector<int>& sockets, std::string& message) {
   for (const ListenSpec& spec : specs) {
     if (const auto* tcp = std::get_if<TcpListenSpec>(&spec)) {
       absl::StatusOr<Listening> listening = ListenTcp(*tcp);
@@ -67,7 +67,7 @@ absl::Status OpenSockets(const std::vector<ListenSpec>& specs, OpenedFiles& file
       sockets.push_back(files.Own(listening->fd));
       if (tcp->port == "0") {
         // Nobody else could tell.
-        std::fputs(Cat("wasmctl: listening on ", listening->address, "\n").c_str(), stderr);
+        message += Cat("wasmctl: listening on ", listening->address, "\n");
       }
     } else {
       const int fd = std::get<int>(spec);
@@ -134,7 +134,8 @@ int Run(const Common& common, const RunArguments& arguments) {
                                 .root = root.source,
                                 .read_only = root.read_only});
   }
-  if (absl::Status status = OpenSockets(arguments.sockets, files, options.socket_fds);
+  std::string message;
+  if (absl::Status status = OpenSockets(arguments.sockets, files, options.socket_fds, message);
       !status.ok()) {
     return ReportStatus(status);
   }
@@ -169,6 +170,7 @@ int Run(const Common& common, const RunArguments& arguments) {
   options.args.push_back(arguments.argv0.value_or(name));
   options.args.insert(options.args.end(), arguments.args.begin(), arguments.args.end());
 
+  std::fputs(message.c_str(), stderr);
   const absl::StatusOr<client::RunResult> result = (*connection)->Run(module->digest, options);
   if (result.ok()) {
     return ReportRun(*result, common);

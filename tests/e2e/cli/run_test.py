@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from common import (
@@ -32,6 +33,7 @@ from common import (
     main,
     run_on_terminal,
     run_process,
+    wasmctl,
     wasmctl_command,
 )
 
@@ -198,6 +200,12 @@ class RunWithoutPassing(Run):
     def test_directories_cannot_be_passed(self) -> None:
         self.assert_refused(self.run_guest(guest("hello"), options=("--dir", "/tmp::/")), "no directory can be passed")
 
+    def test_sockets_cannot_be_passed(self) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ended = self.run_guest(guest("hello"), options=("--listen-fd", theirs.fileno()), pass_fds=[theirs.fileno()])
+        self.assert_refused(ended, "no socket can be passed")
+
 
 class RunOverTcp(Run):
     @classmethod
@@ -287,6 +295,98 @@ class Directories(E2eTest):
         if os.geteuid() == 0:
             command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
         self.assert_refused(run_process(command), "Permission denied")
+
+
+class Sockets(E2eTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+
+    def echo(self, *words: object, options: tuple[object, ...] = (), sockets: tuple[socket.socket, ...] = ()) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            ctl_command(self.daemon, "run", *options, guest("echo_server"), "--", *words),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[s.fileno() for s in sockets],
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def say(self, connection: socket.socket, data: bytes) -> bytes:
+        """Sends it, and then that there is no more; everything that comes back."""
+        connection.settimeout(60)
+        sender = threading.Thread(target=lambda: (connection.sendall(data), connection.shutdown(socket.SHUT_WR)))
+        sender.start()
+        back = b""
+        while part := connection.recv(1 << 16):
+            back += part
+        sender.join()
+        return back
+
+    def ended(self, process: subprocess.Popen[bytes], code: int = DONE) -> tuple[bytes, str]:
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, code, (out, err))
+        return out, err.decode()
+
+    def test_a_listening_socket(self) -> None:
+        process = self.echo(3, 2, options=("--listen-fd", self.listener.fileno()), sockets=(self.listener,))
+        big = os.urandom(3_000_000)
+        for data in (b"hello", big):
+            with socket.create_connection(self.listener.getsockname()) as connection:
+                self.assertTrue(self.say(connection, data) == data)
+        self.assertEqual(self.ended(process)[0], b"ready\nechoed 5 bytes\nechoed 3000000 bytes\n")
+
+    def test_tcplisten_says_where_if_any_port_will_do(self) -> None:
+        for host in ("127.0.0.1", "localhost", "[::1]"):
+            if host == "[::1]" and not socket.has_dualstack_ipv6():
+                continue
+            process = self.echo(3, 1, options=("--tcplisten", f"{host}:0"))
+            line = process.stderr.readline().decode()
+            self.assertRegex(line, r"^wasmctl: listening on (127\.0\.0\.1|\[::1\]):\d+$")
+            where, _, port = line.split()[-1].rpartition(":")
+            with socket.create_connection((where.strip("[]"), int(port))) as connection:
+                self.assertEqual(self.say(connection, b"by TCP"), b"by TCP")
+            self.assertEqual(self.ended(process)[0], b"ready\nechoed 6 bytes\n")
+
+    def test_a_connected_socket_behind_directories_and_others(self) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            sockets = ("--listen-fd", self.listener.fileno(), "--listen-fd", theirs.fileno())
+            process = self.echo(5, options=("--dir", f"{self.folder}::/", *sockets), sockets=(self.listener, theirs))
+            theirs.close()
+            self.assertEqual(self.say(ours, b"pair"), b"pair")
+            self.assertEqual(self.ended(process)[0], b"ready\nechoed 4 bytes\n")
+
+    def test_a_program_without_it(self) -> None:
+        ended = wasmctl(self.daemon, "run", guest("echo_server"), "--", 3, 1)
+        self.assertEqual((ended.code, ended.stdout), (1, b"ready\naccept: Bad file descriptor\n"))
+        ended = wasmctl(self.daemon, "run", guest("echo_server"), "--", 0)
+        self.assertEqual((ended.code, ended.stdout), (1, b"ready\nrecv: Not a socket\n"))
+
+    def test_what_waits_is_stopped(self) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            for sock, words in ((self.listener, (3, 1)), (theirs, (3,))):
+                given = ("--listen-fd", sock.fileno())
+                self.ended(self.echo(*words, options=("--timeout", "200ms", *given), sockets=(sock,)), DEADLINE)
+                process = self.echo(*words, options=given, sockets=(sock,))
+                self.assertEqual(process.stdout.readline(), b"ready\n")
+                process.send_signal(signal.SIGINT)
+                self.ended(process, INTERRUPTED)
+        self.assertEqual(wasmctl(self.daemon, "run", guest("hello")).code, DONE)
+
+    def test_what_is_refused(self) -> None:
+        def refused(*options: object) -> None:
+            self.assert_refused(wasmctl(self.daemon, "run", *options[:-1], guest("hello")), str(options[-1]))
+
+        refused("--listen-fd", 99, "Bad file descriptor")
+        refused("--listen-fd", 0, "Socket operation on non-socket")
+        refused("--listen-fd", "x", "not a descriptor")
+        refused("--tcplisten", "nowhere", "not an address to listen on")
+        refused("--tcplisten", "127.0.0.1:{}".format(self.listener.getsockname()[1]), "Address already in use")
+        refused("--tcplisten", "192.0.2.1:0", "Cannot assign requested address")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+            ended = wasmctl(self.daemon, "run", "--listen-fd", datagrams.fileno(), guest("hello"), pass_fds=[datagrams.fileno()])
+            self.assert_refused(ended, "not a stream socket")
 
 
 class Terminal(E2eTest):

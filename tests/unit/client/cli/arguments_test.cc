@@ -59,6 +59,25 @@ TEST(ArgumentsTest, ReadsDirectories) {
   }
 }
 
+TEST(ArgumentsTest, ReadsSockets) {
+  const auto tcp = [](std::string_view text) {
+    const absl::StatusOr<ListenSpec> spec = ParseTcpListen(text);
+    return spec.ok() ? std::get<TcpListenSpec>(*spec) : TcpListenSpec();
+  };
+  EXPECT_EQ(tcp("127.0.0.1:8080").host, "127.0.0.1");
+  EXPECT_EQ(tcp("127.0.0.1:8080").port, "8080");
+  EXPECT_EQ(tcp("localhost:0").host, "localhost");
+  EXPECT_EQ(tcp("[::1]:80").host, "::1");
+  for (const std::string text :
+       {"", ":", ":80", "host", "host:", "host:x", "host:-1", "host:65536", "::1:80", "[]:80"}) {
+    EXPECT_FALSE(ParseTcpListen(text).ok()) << text;
+  }
+  EXPECT_EQ(std::get<int>(*ParseListenFd("7")), 7);
+  for (const std::string text : {"", "-1", "x", "3x", "99999999999"}) {
+    EXPECT_FALSE(ParseListenFd(text).ok()) << text;
+  }
+}
+
 TEST(ArgumentsTest, ReadsVariables) {
   EXPECT_THAT(*ParseEnv("K=V"), Pair("K", "V"));
   EXPECT_THAT(*ParseEnv("K="), Pair("K", ""));
