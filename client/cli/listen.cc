@@ -50,8 +50,8 @@ absl::StatusOr<Listening> ListenTcp(const TcpListenSpec& spec) {
     return absl::InvalidArgumentError(Cat("--tcplisten ", where, ": ", gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, &freeaddrinfo);
-  const int fd =
-      socket(addresses->ai_family, addresses->ai_socktype | SOCK_CLOEXEC, addresses->ai_protocol);
+  const int fd = socket(addresses->ai_family, addresses->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                        addresses->ai_protocol);
   const int yes = 1;
   // Without it, a program that is started again at once finds its address taken.
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||

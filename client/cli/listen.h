@@ -16,8 +16,9 @@ struct Listening {
   std::string address;  // "127.0.0.1:40123", "[::1]:8080".
 };
 
-// A TCP socket that listens there, on the first of the name's addresses. Errors name the address:
-// kInvalidArgument: there is no such name. Others: by errno.
+// A TCP socket that listens there, on the first of the name's addresses. Nonblocking, as wasmtime's
+// is: a program with threads of its own, as Go's have, would wait in accept with all of them.
+// Errors name the address: kInvalidArgument: there is no such name. Others: by errno.
 absl::StatusOr<Listening> ListenTcp(const TcpListenSpec& spec);
 
 // kInvalidArgument: it is not open, no socket, or carries no stream.

@@ -2,6 +2,7 @@
 // other, sends each everything back until it ends, and says how much that was. echo_server FD: the
 // same with a connected socket.
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,11 @@ int main(int argc, char** argv) {
   fflush(stdout);
   if (argc < 3) {
     return Echo(fd);
+  }
+  // Whoever made the socket may have it otherwise.
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+    return Fail("fcntl");
   }
   for (int left = atoi(argv[2]); left > 0; --left) {
     const int connection = accept(fd, NULL, NULL);

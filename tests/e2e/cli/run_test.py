@@ -358,7 +358,7 @@ class Sockets(E2eTest):
 
     def test_a_program_without_it(self) -> None:
         ended = wasmctl(self.daemon, "run", guest("echo_server"), "--", 3, 1)
-        self.assertEqual((ended.code, ended.stdout), (1, b"ready\naccept: Bad file descriptor\n"))
+        self.assertEqual((ended.code, ended.stdout), (1, b"ready\nfcntl: Bad file descriptor\n"))
         ended = wasmctl(self.daemon, "run", guest("echo_server"), "--", 0)
         self.assertEqual((ended.code, ended.stdout), (1, b"ready\nrecv: Not a socket\n"))
 
