@@ -128,6 +128,24 @@ absl::StatusOr<DirSpec> ParseDirSpec(std::string_view text) {
   return spec;
 }
 
+absl::StatusOr<ScratchSpec> ParseScratchSpec(std::string_view text) {
+  ScratchSpec spec;
+  const size_t equals = text.rfind('=');
+  spec.guest_path = std::string(text.substr(0, equals));
+  if (spec.guest_path.empty() || text.find('\0') != std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        Cat("not a scratch directory: '", text, "'; write GUEST or GUEST=SIZE, as in /tmp=16M"));
+  }
+  if (equals != std::string_view::npos) {
+    absl::StatusOr<uint64_t> size = ParseSize(text.substr(equals + 1));
+    if (!size.ok()) {
+      return size.status();
+    }
+    spec.size_bytes = *size;
+  }
+  return spec;
+}
+
 absl::StatusOr<ListenSpec> ParseListenFd(std::string_view text) {
   int fd = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);

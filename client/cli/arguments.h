@@ -33,6 +33,13 @@ struct DirSpec {
 };
 absl::StatusOr<DirSpec> ParseDirSpec(std::string_view text);
 
+// GUEST[=SIZE] of --scratch.
+struct ScratchSpec {
+  std::string guest_path;
+  uint64_t size_bytes = 0;  // 0: as large as the daemon allows.
+};
+absl::StatusOr<ScratchSpec> ParseScratchSpec(std::string_view text);
+
 // A socket for a program: the descriptor N of --listen-fd, or where --tcplisten shall listen.
 struct TcpListenSpec {
   std::string host;  // A name or an address, without brackets.

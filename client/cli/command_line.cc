@@ -220,6 +220,11 @@ void Parser::AddRun() {
       ->type_name("ROOT")
       ->take_all()
       ->allow_extra_args(false);
+  run_->add_option("--scratch", IntoEach(&run_arguments_.scratches, &ParseScratchSpec),
+                   "Give it an empty directory in memory, which goes with it: GUEST, GUEST=SIZE")
+      ->type_name("SCRATCH")
+      ->take_all()
+      ->allow_extra_args(false);
   run_->add_option("--tcplisten", IntoEach(&run_arguments_.sockets, &ParseTcpListen),
                    "Listen there and give the program the socket, behind its directories")
       ->type_name("HOST:PORT")

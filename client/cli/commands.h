@@ -33,6 +33,7 @@ struct RunArguments {
   std::vector<std::string> args;  // Without argv[0].
   std::vector<DirSpec> dirs;
   std::vector<DirSpec> roots;
+  std::vector<ScratchSpec> scratches;
   std::vector<ListenSpec> sockets;  // As the program sees them: those of --tcplisten first.
   std::vector<std::pair<std::string, std::string>> env;
   std::optional<std::string> argv0;

@@ -133,10 +133,12 @@ struct InstanceOptions {
 // A directory for a WASI program.
 struct Preopen {
   std::string guest_path;  // "/", "/data"
-  // One of: an open directory, which is passed to the daemon and stays the caller's; or a root that
-  // the daemon's configuration names (SessionInfo::roots).
+  // One of: an open directory, which is passed to the daemon and stays the caller's; a root that
+  // the daemon's configuration names (SessionInfo::roots); or an empty directory in memory of that
+  // size, which goes with the run (0: as large as the daemon allows).
   int directory_fd = -1;
   std::string root;
+  std::optional<uint64_t> scratch_bytes;
   bool read_only = false;
 };
 

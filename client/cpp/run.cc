@@ -189,6 +189,8 @@ absl::Status FillPreopens(const RunOptions& options, const SessionInfo& session,
     proto->set_read_only(preopen.read_only);
     if (!preopen.root.empty()) {
       proto->set_root(preopen.root);
+    } else if (preopen.scratch_bytes.has_value()) {
+      proto->mutable_scratch()->set_max_bytes(*preopen.scratch_bytes);
     } else if (session.passes_descriptors) {
       passing.Add(preopen.directory_fd,
                   [proto](uint64_t handle) { proto->set_descriptor_handle(handle); });

@@ -237,6 +237,10 @@ void AddInvocations(std::vector<OptionRow>& rows) {
   rows.push_back(Size(Row(kInvocations, "max-memory", "SIZE",
                           "Linear memory that one instance or program may have"),
                       &Options::max_memory_bytes, {64 * 1024, 4096 * kMiB}));
+  rows.push_back(Size(Row(kInvocations, "max-scratch", "SIZE",
+                          "Files in the scratch directories of one program, in memory. 0: it may "
+                          "have none"),
+                      &Options::max_scratch_bytes, {0, 64 * 1024 * kMiB}));
   rows.push_back(Count(Row(kInvocations, "max-table-elements", "N", "Elements of its tables"),
                        &Options::max_table_elements, {1, 10'000'000}));
   rows.push_back(

@@ -68,6 +68,8 @@ struct Options {
   // Table elements, and bytes of the heap that exceptions are in, likewise.
   uint32_t max_table_elements = 10'000'000;
   uint64_t max_heap_bytes = 64 * kMiB;
+  // All scratch directories of one program; 0: there are none.
+  uint64_t max_scratch_bytes = 64 * kMiB;
   // Stack of wasm code in one invocation.
   uint64_t wasm_stack_bytes = 8 * kMiB;
   // Of one program; its streams and directories count.

@@ -34,6 +34,7 @@
 #include "daemon/rpc/rpc_context.h"
 #include "daemon/sandbox/sandbox.h"
 #include "daemon/scheduler/scheduler.h"
+#include "daemon/session/scratch_maker.h"
 #include "daemon/session/session_manager.h"
 #include "daemon/store/module_store.h"
 #include "engine/base/status_macros.h"
@@ -104,13 +105,16 @@ void LogReport(const SandboxReport& report) {
 // Members in the order of their making; each may use those above it.
 class Server::Impl {
  public:
-  Impl(Options given, std::unique_ptr<engine::Engine> made_engine, Roots roots)
+  Impl(Options given, std::unique_ptr<ScratchMaker> scratch_maker,
+       std::unique_ptr<engine::Engine> made_engine, Roots roots)
       : options(std::move(given)),
+        scratch(std::move(scratch_maker)),
         engine(std::move(made_engine)),
         accounts(options, ReadMemoryCeiling()),
         store(*engine, options),
         scheduler(options),
-        services{options, *engine, store, scheduler, counters, std::move(roots), accounts},
+        services{options,  *engine,          store,    scheduler,
+                 counters, std::move(roots), accounts, scratch.get()},
         sessions(services),
         channels(sessions, scheduler.workers_pool()) {}
   Impl(const Impl&) = delete;
@@ -154,6 +158,7 @@ class Server::Impl {
 
   const Options options;
   Counters counters;
+  std::unique_ptr<ScratchMaker> scratch;
   std::unique_ptr<engine::Engine> engine;
   Accounts accounts;
   ModuleStore store;
@@ -171,13 +176,18 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(Options options, std::string_view version) {
+  std::unique_ptr<ScratchMaker> scratch;
+  if (options.max_scratch_bytes != 0) {  // First: it forks.
+    WASMD_ASSIGN_OR_RETURN(scratch, ScratchMaker::Start());
+  }
   WASMD_ASSIGN_OR_RETURN(Roots roots, OpenRoots(options));
   WASMD_ASSIGN_OR_RETURN(std::vector<BoundSocket> sockets, BindAll(options));
   // The engine starts the first thread.
   WASMD_ASSIGN_OR_RETURN(Sandbox sandbox,
                          Sandbox::Enter(options.sandbox, PlacesOf(roots, sockets)));
   WASMD_ASSIGN_OR_RETURN(std::unique_ptr<engine::Engine> engine, engine::Engine::Create({}));
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(engine), std::move(roots));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(scratch), std::move(engine),
+                                     std::move(roots));
   WASMD_RETURN_IF_ERROR(impl->Start(std::move(sockets), version, std::move(sandbox)));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

@@ -156,10 +156,12 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
         out.source = preopen.descriptor_handle();
       } else if (preopen.source_case() == v1::Preopen::kRoot) {
         out.source = preopen.root();
+      } else if (preopen.source_case() == v1::Preopen::kScratch) {
+        out.source = RunRequestSpec::Preopen::Scratch{preopen.scratch().max_bytes()};
       } else {
-        return absl::InvalidArgumentError(
-            StrCat("the directory for \"", preopen.guest_path(),
-                   "\" has no source: pass a descriptor or name a root"));
+        return absl::InvalidArgumentError(StrCat(
+            "the directory for \"", preopen.guest_path(),
+            "\" has no source: pass a descriptor, name a root or ask for a scratch directory"));
       }
       spec.preopens.push_back(std::move(out));
     }

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 
 #include "daemon/account/account.h"
+#include "daemon/config/parse.h"
 #include "daemon/config/text.h"
 #include "daemon/observe/log.h"
 #include "daemon/pool/engine_types.h"
@@ -28,6 +29,7 @@
 #include "daemon/pool/invocation.h"
 #include "daemon/sandbox/landlock.h"
 #include "daemon/scheduler/scheduler.h"
+#include "daemon/session/scratch_maker.h"
 #include "daemon/store/module_store.h"
 #include "engine/base/status_macros.h"
 
@@ -370,8 +372,27 @@ Session::Started Session::CallBytes(BytesCallRequestSpec spec, Done<BytesGuestRe
   return StartCall(spec, spec.call.func, std::move(kind), std::move(done));
 }
 
+absl::StatusOr<engine::UniqueFd> Session::MakeScratch(
+    const RunRequestSpec::Preopen::Scratch& scratch, uint64_t& left_bytes) {
+  const uint64_t limit = services_.options.max_scratch_bytes;
+  const uint64_t size_bytes = scratch.size_bytes != 0 ? scratch.size_bytes : left_bytes;
+  if (services_.scratch == nullptr || size_bytes == 0 || size_bytes > left_bytes) {
+    return absl::ResourceExhaustedError(StrCat("a program's scratch directories have no more than ",
+                                               FormatByteSize(limit), " together (--max-scratch)"));
+  }
+  WASMD_ASSIGN_OR_RETURN(engine::UniqueFd directory, services_.scratch->Make(size_bytes));
+  if (services_.options.sandbox == SandboxMode::kStrict && LandlockForbids(directory.get())) {
+    // It lies beneath nothing that Landlock could have a rule for.
+    return absl::PermissionDeniedError(
+        "there are no scratch directories with --sandbox strict; with --sandbox basic there are");
+  }
+  left_bytes -= size_bytes;
+  return directory;
+}
+
 absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
   engine::WasiOptions wasi;
+  uint64_t scratch_bytes = services_.options.max_scratch_bytes;
   wasi.args = std::move(spec.args);
   wasi.env = std::move(spec.env);
   for (RunRequestSpec::Preopen& preopen : spec.preopens) {
@@ -387,6 +408,9 @@ absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
                    " lies beneath no --root of the daemon, which runs with --sandbox strict; with "
                    "--sandbox basic it could be used"));
       }
+    } else if (const auto* scratch =
+                   std::get_if<RunRequestSpec::Preopen::Scratch>(&preopen.source)) {
+      WASMD_ASSIGN_OR_RETURN(out.directory, MakeScratch(*scratch, scratch_bytes));
     } else {
       const std::string& name = std::get<std::string>(preopen.source);
       const auto root = services_.roots.find(name);

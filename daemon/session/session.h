@@ -32,6 +32,7 @@
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
 #include "daemon/scheduler/scheduler.h"
+#include "daemon/session/scratch_maker.h"
 #include "daemon/store/module_store.h"
 
 namespace wasmd::daemon {
@@ -63,6 +64,7 @@ struct SessionServices {
   // Directories by the names that the configuration gives them, opened at the start.
   std::map<std::string, engine::UniqueFd, std::less<>> roots;
   Accounts& accounts;
+  ScratchMaker* scratch = nullptr;  // Null: --max-scratch is 0.
 };
 
 // How a call or run ended, for whoever asked.
@@ -92,7 +94,12 @@ struct BytesCallRequestSpec : CallTarget {
 struct RunRequestSpec {
   struct Preopen {
     std::string guest_path;
-    std::variant<uint64_t, std::string> source;  // A descriptor's handle, or a root's name.
+    // An empty directory that goes with the run. 0 bytes: as large as the daemon allows.
+    struct Scratch {
+      uint64_t size_bytes = 0;
+    };
+    // A descriptor's handle, or a root's name.
+    std::variant<uint64_t, std::string, Scratch> source;
     bool read_only = false;
   };
   // A descriptor's handle, a stream, or nothing.
@@ -253,6 +260,9 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::StatusOr<std::shared_ptr<HeldInstance>> NewHeld();
   Scheduler::TimeLimits TimeLimitsOf(Resource quota, const RequestedLimits& requested) const;
   absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec);
+  // Takes it off `left_bytes`, what the run may still have.
+  absl::StatusOr<engine::UniqueFd> MakeScratch(const RunRequestSpec::Preopen::Scratch& scratch,
+                                               uint64_t& left_bytes);
   uint64_t NextHandle() { return next_handle_.fetch_add(1, std::memory_order_relaxed); }
 
   // One kind of call, on either kind of target.

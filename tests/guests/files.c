@@ -31,6 +31,23 @@ static int Write(const char* path, const char* text, int flags) {
   return Report("write", path, failed);
 }
 
+// So many bytes, a page at a time.
+static int Fill(const char* path, long bytes) {
+  static char page[4096];
+  int fd = open(path, O_WRONLY | O_CREAT, 0644);
+  if (fd < 0) {
+    return Report("open", path, 1);
+  }
+  while (bytes > 0) {
+    const size_t part = bytes < (long)sizeof page ? (size_t)bytes : sizeof page;
+    if (write(fd, page, part) != (ssize_t)part) {
+      return Report("fill", path, 1);
+    }
+    bytes -= (long)part;
+  }
+  return Report("fill", path, close(fd) != 0);
+}
+
 static int Read(const char* path) {
   int fd = open(path, O_RDONLY);
   if (fd < 0) {
@@ -203,6 +220,9 @@ static int Command(int argc, char** argv) {
   }
   if (strcmp(name, "seek") == 0) {
     return Seek(first, atoi(second));
+  }
+  if (strcmp(name, "fill") == 0) {
+    return Fill(first, atol(second));
   }
   if (strcmp(name, "open_many") == 0) {
     return OpenMany(first, atoi(second));

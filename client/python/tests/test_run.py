@@ -114,6 +114,19 @@ def test_one_that_writes_for_ever_is_stopped_by_its_reader(client: wasmd.Client,
         client.load(guest("write_forever")).run(stdout=Full())  # type: ignore[arg-type]
 
 
+def test_scratch_directories(client: wasmd.Client, guest: Guest) -> None:
+    files = client.load(guest("files"))
+    try:
+        result = files.run(["files", "write", "/t/a", "x" * 5000, ";", "write", "/t/b", "y"], scratch={"/t": 8192})
+    except wasmd.Error as error:
+        if "this system lets the daemon make no scratch directory" in str(error):
+            pytest.skip(str(error))
+        raise
+    assert (result.exit_code, b"No space left" in result.stdout) == (1, True)
+    with pytest.raises(wasmd.Error, match="--max-scratch"):
+        files.run(["files", "list", "/t"], scratch={"/t": 1 << 40})
+
+
 def test_roots_of_the_daemon(client: wasmd.Client, guest: Guest, address: str) -> None:
     folder = pathlib.Path(address.removeprefix("unix:")).parent / "shared"
     (folder / "in").write_text("from outside")

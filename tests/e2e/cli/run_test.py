@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
@@ -295,6 +296,77 @@ class Directories(E2eTest):
         if os.geteuid() == 0:
             command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
         self.assert_refused(run_process(command), "Permission denied")
+
+
+class Scratch(E2eTest):
+    options = ("--max-scratch", "8M")
+
+    def setUp(self) -> None:
+        super().setUp()
+        probe = self.files(["/t"], "list", "/t")
+        if "this system lets the daemon make no scratch directory" in probe.stderr:
+            self.skipTest(f"******** SKIPPED: {probe.stderr.strip()} ********")
+
+    def files(self, scratches: list[str], *words: str, program: str = "files"):
+        options = [word for scratch in scratches for word in ("--scratch", scratch)]
+        return run_process(ctl_command(self.daemon, "run", *options, guest(program), *words))
+
+    def test_files_go_with_the_run(self) -> None:
+        ended = self.files(["/t"], "write", "/t/a", "content", ";", "mkdir", "/t/d", ";", "rename", "/t/a", "/t/d/b", ";", "read", "/t/d/b")
+        self.assertEqual(ended.code, DONE, ended)
+        self.assertIn(b"content", ended.stdout)
+        ended = self.files(["/t"], "read", "/t/d/b")
+        self.assertEqual(ended.code, 1, "another run's is another one")
+
+    def test_several_beside_a_directory(self) -> None:
+        ended = self.files(["/a=1M", "/b=1M"], "write", "/a/x", "1", ";", "write", "/b/y", "2", ";", "read", "/a/x", ";", "read", "/b/x")
+        self.assertEqual(ended.code, 1, ended)
+        self.assertIn(b"open /b/x: error 44", ended.stdout)
+
+    def test_is_bounded(self) -> None:
+        self.assertEqual(self.files(["/t=1M"], "fill", "/t/f", str(1 << 20)).code, DONE)
+        ended = self.files(["/t=1M"], "fill", "/t/f", str((1 << 20) + 1))
+        self.assertEqual(ended.code, 1, ended)
+        self.assertIn(b"No space left on device", ended.stdout + ended.stderr.encode())
+        ended = self.files(["/t=1M"], *" ; ".join(f"mkdir /t/{i}" for i in range(65)).split())
+        self.assertEqual(ended.code, 1, "one name more than there may be")
+        self.assertEqual((ended.stdout + ended.stderr.encode()).count(b"No space left on device"), 1)
+
+    def test_limit_of_the_daemon(self) -> None:
+        for scratches in (["/t=9M"], ["/a=5M", "/b=4M"], ["/a", "/b"]):
+            self.assert_refused(self.files(scratches, "list", "/t"), "8 MiB", "--max-scratch")
+        self.assertEqual(self.files(["/a=4M", "/b=4M"], "list", "/a").code, DONE)
+        self.assertEqual(self.files(["/a=4M", "/b"], "list", "/b").code, DONE, "the second has the rest")
+        self.assert_refused(self.files(["/t=x"], "list", "/t"), "not a size")
+        self.assert_refused(self.files(["=4M"], "list", "/t"), "not a scratch directory")
+
+    def test_over_any_connection(self) -> None:
+        ended = run_process(ctl_command(self.daemon, "run", "--no-pass-fds", "--scratch", "/t", guest("files"), "write", "/t/a", "x"))
+        self.assertEqual(ended.code, DONE, ended)
+
+    def test_the_process_that_makes_them_ends_with_the_daemon(self) -> None:
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            daemon = self.start_daemon()
+            children = pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+            self.assertEqual([pathlib.Path(f"/proc/{child}/comm").read_text() for child in children], ["wasmd-scratch\n"])
+            maker = os.pidfd_open(int(children[0]))
+            self.addCleanup(os.close, maker)
+            daemon.signal(end)
+            daemon.wait()
+            self.assertEqual(select.select([maker], [], [], 60)[0], [maker], "it is still there")
+        daemon = self.start_daemon("--max-scratch", "0")
+        self.assertEqual(pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text(), "")
+        self.assert_refused(wasmctl(daemon, "run", "--scratch", "/t", guest("hello")), "--max-scratch")
+
+    def test_nothing_is_left_behind(self) -> None:
+        def shared_kb() -> int:
+            return sum(int(line.split()[1]) for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("Shmem:"))
+
+        before = shared_kb()
+        for _ in range(40):
+            self.assertEqual(self.files(["/t"], "fill", "/t/f", str(8 << 20)).code, DONE)
+        # 320 MB went through; others may use some meanwhile.
+        self.assertLess(shared_kb() - before, 160 * 1024)
 
 
 class Sockets(E2eTest):

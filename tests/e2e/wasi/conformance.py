@@ -44,24 +44,37 @@ class Failure(Exception):
 
 
 class Wasmd:
-    """wasmctl run. With a folder `root`, nothing is passed: streams travel through the connection, and that folder is the directory."""
+    """wasmctl run. With `scratch`, in a scratch directory of the daemon's. With a folder `root`, nothing is passed: streams travel through the connection, and that folder is the directory."""
 
     name = "wasmd"
 
-    def __init__(self, wasmctl: pathlib.Path, address: str, root: pathlib.Path | None = None) -> None:
+    def __init__(self, wasmctl: pathlib.Path, address: str, root: pathlib.Path | None = None, scratch: bool = False) -> None:
         self._wasmctl = wasmctl
         self._address = address
         self.root = root
+        self.scratch = scratch
         if root is not None:
             self.name = "wasmd, streamed"
+        if scratch:
+            self.name = "wasmd, scratch"
+
+    def has_scratch(self, module: pathlib.Path) -> str:
+        """Empty, or why the daemon has no scratch directories here."""
+        command = [self._wasmctl, "run", "--address", self._address, "--scratch", "/", module, "--", "null"]
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WATCHDOG_S)
+        return ended.stderr.strip() if "scratch" in ended.stderr else ""
 
     def can(self, run: Run) -> bool:
+        if self.scratch:
+            return run.dirs == ("/",) and not run.one_by_one
         return self.root is None or run.streamed
 
     def command(self, run: Run, module: pathlib.Path, folders: Sequence[pathlib.Path]) -> list[str]:
         command = [str(self._wasmctl), "run", "--address", self._address]
         if self.root is not None:
             command += ["--no-pass-fds", "--root", f"cases::{run.dirs[0]}"]
+        elif self.scratch:
+            command += ["--scratch", f"{run.dirs[0]}=16M"]
         else:
             for index, (folder, guest) in enumerate(zip(folders, run.dirs, strict=True)):
                 command += ["--dir", f"{folder}::{guest}" + (":ro" if run.read_only and index == 0 else "")]
@@ -374,6 +387,12 @@ def main() -> int:
         with Daemon(build_dir, ["--root", f"cases={root}"]) as daemon:
             wasmctl = build_dir / "bin/wasmctl"
             engines = [Wasmd(wasmctl, daemon.address), Wasmd(wasmctl, daemon.address, root)]
+            scratch = Wasmd(wasmctl, daemon.address, scratch=True)
+            why_not = scratch.has_scratch(build_dir / "guests/wasi/streams.wasm")
+            if why_not:
+                print(f"******** SKIPPED: scratch directories: {why_not} ********", file=sys.stderr)
+            else:
+                engines.append(scratch)
             for run in RUNS:
                 if not options.names or run.name in options.names:
                     comparison.run(run, engines)

@@ -445,6 +445,7 @@ class Module:
         stderr: BinaryIO | None = None,
         env: Mapping[str, str] | None = None,
         roots: Mapping[str, str] | None = None,
+        scratch: Mapping[str, int] | None = None,
         max_memory_bytes: int = 0,
         fuel: int | None = None,
         timeout: float | None = None,
@@ -454,7 +455,9 @@ class Module:
 
         `args` includes argv[0]; default: the module's name alone. `stdin`: bytes, an open file, an iterable of bytes, or None for
         nothing. `stdout` and `stderr`: open files, or None to have them in the result. `roots`: guest path → the name of a directory
-        that the daemon's configuration offers. `fuel`: the instructions that it may execute (docs/deadlines.md). Trap: it trapped; what it wrote before is in the files, or lost.
+        that the daemon's configuration offers. `scratch`: guest path → the size in bytes of an empty directory in memory, which goes with
+        the run (0: as large as the daemon allows). `fuel`: the instructions that it may execute (docs/deadlines.md). Trap: it trapped;
+        what it wrote before is in the files, or lost.
         """
         start = invocation_pb2.RunStart(
             module=self.digest,
@@ -464,6 +467,10 @@ class Module:
             env=[invocation_pb2.EnvVar(name=name, value=value) for name, value in (env or {}).items()],
             preopens=[
                 invocation_pb2.Preopen(guest_path=guest, root=root) for guest, root in (roots or {}).items()
+            ]
+            + [
+                invocation_pb2.Preopen(guest_path=guest, scratch=invocation_pb2.Scratch(max_bytes=size))
+                for guest, size in (scratch or {}).items()
             ],
             stdin=invocation_pb2.Stdio(null=True) if stdin is None else invocation_pb2.Stdio(stream=True),
             stdout=invocation_pb2.Stdio(stream=True),
