@@ -322,6 +322,13 @@ class Scratch(E2eTest):
         ended = self.files(["/a=1M", "/b=1M"], "write", "/a/x", "1", ";", "write", "/b/y", "2", ";", "read", "/a/x", ";", "read", "/b/x")
         self.assertEqual(ended.code, 1, ended)
         self.assertIn(b"open /b/x: error 44", ended.stdout)
+        ended = run_process(
+            ctl_command(self.daemon, "run", "--scratch", "/t", "--dir", f"{self.folder}::/d", guest("files"),
+                        "write", "/d/x", "1", ";", "rename", "/d/x", "/t/x", ";", "link", "/d/x", "/t/x", ";", "write", "/t/y", "2")
+        )
+        self.assertEqual(ended.code, 2, ended)
+        # Two file systems: EXDEV.
+        self.assertEqual(ended.stdout.count(b"error 75"), 2, ended)
 
     def test_is_bounded(self) -> None:
         self.assertEqual(self.files(["/t=1M"], "fill", "/t/f", str(1 << 20)).code, DONE)
