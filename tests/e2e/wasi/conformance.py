@@ -19,6 +19,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,7 +45,8 @@ class Failure(Exception):
 
 
 class Wasmd:
-    """wasmctl run. With `scratch`, in a scratch directory of the daemon's. With a folder `root`, nothing is passed: streams travel through the connection, and that folder is the directory."""
+    """wasmctl run. With a folder `root`, nothing is passed: streams travel through the connection, and that folder is the directory. With
+    `scratch`, the directory is one of the daemon's scratch directories."""
 
     name = "wasmd"
 
@@ -135,8 +137,6 @@ def make_folders(run: Run, scratch: pathlib.Path, root: pathlib.Path | None) -> 
 
 
 def empty(folder: pathlib.Path) -> None:
-    import shutil
-
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
