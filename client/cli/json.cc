@@ -204,6 +204,7 @@ Json ToJson(const client::SessionInfo& session) {
             {"max_concurrent_runs", session.max_concurrent_runs},
             {"max_concurrent_calls", session.max_concurrent_calls},
             {"max_memory_bytes", session.max_memory_bytes},
+            {"max_scratch_bytes", session.max_scratch_bytes},
             {"idle_timeout_seconds", session.idle_timeout_seconds}}}};
 }
 

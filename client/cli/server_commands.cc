@@ -161,6 +161,7 @@ int Info(const Common& common) {
   table.Add({"roots", Joined(session.roots)});
   table.Add({"limit: module", LimitText(session.max_module_bytes, true)});
   table.Add({"limit: memory", LimitText(session.max_memory_bytes, true)});
+  table.Add({"limit: scratch directories", LimitText(session.max_scratch_bytes, true)});
   table.Add({"limit: instances", LimitText(session.max_instances)});
   table.Add({"limit: runs", LimitText(session.max_concurrent_runs)});
   table.Add({"limit: calls", LimitText(session.max_concurrent_calls)});

@@ -359,6 +359,7 @@ SessionInfo FromProto(const v1::InitializeResponse& proto) {
   info.max_concurrent_runs = proto.limits().max_concurrent_runs();
   info.max_concurrent_calls = proto.limits().max_concurrent_calls();
   info.max_memory_bytes = proto.limits().max_memory_bytes();
+  info.max_scratch_bytes = proto.limits().max_scratch_bytes();
   info.idle_timeout_seconds = proto.limits().idle_timeout_seconds();
   return info;
 }

@@ -36,6 +36,7 @@ struct SessionInfo {
   uint32_t max_concurrent_runs = 0;
   uint32_t max_concurrent_calls = 0;
   uint64_t max_memory_bytes = 0;
+  uint64_t max_scratch_bytes = 0;
   uint32_t idle_timeout_seconds =
       0;  // Without descriptor passing: the session ends when unused for so long.
 };

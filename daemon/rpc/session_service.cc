@@ -81,6 +81,7 @@ class SessionService final : public v1::SessionService::CallbackService {
     limits.set_max_concurrent_runs(std::min(options.max_runs_per_session, options.max_runs));
     limits.set_max_concurrent_calls(options.max_calls_per_session);
     limits.set_max_memory_bytes(options.max_memory_bytes);
+    limits.set_max_scratch_bytes(options.max_scratch_bytes);
     limits.set_idle_timeout_seconds(
         static_cast<uint32_t>(absl::ToInt64Seconds(options.session_idle_timeout)));
     return absl::OkStatus();

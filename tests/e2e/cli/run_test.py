@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import select
@@ -344,6 +345,8 @@ class Scratch(E2eTest):
             self.assert_refused(self.files(scratches, "list", "/t"), "8 MiB", "--max-scratch")
         self.assertEqual(self.files(["/a=4M", "/b=4M"], "list", "/a").code, DONE)
         self.assertEqual(self.files(["/a=4M", "/b"], "list", "/b").code, DONE, "the second has the rest")
+        info = json.loads(wasmctl(self.daemon, "info", "-o", "json").stdout)
+        self.assertEqual(info["session"]["limits"]["max_scratch_bytes"], 8 << 20)
         self.assert_refused(self.files(["/t=x"], "list", "/t"), "not a size")
         self.assert_refused(self.files(["=4M"], "list", "/t"), "not a scratch directory")
 
