@@ -1,7 +1,6 @@
 #include "client/cli/listen.h"
 
 #include <netdb.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,7 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 
+#include "client/cli/arguments.h"
 #include "client/cpp/text.h"
 
 namespace wasmd::cli {
@@ -21,7 +22,7 @@ namespace {
 using client::Cat;
 
 std::string Bracketed(const std::string& host, const std::string& port) {
-  return host.find(':') == std::string::npos ? Cat(host, ":", port) : Cat("[", host, "]:", port);
+  return absl::StrContains(host, ':') ? Cat("[", host, "]:", port) : Cat(host, ":", port);
 }
 
 std::string BoundAddress(int fd) {

@@ -6,7 +6,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +34,7 @@ using engine::UniqueFd;
 
 // The maker answers within a millisecond; one that does not is broken.
 constexpr timeval kAnswerTimeout = {5, 0};
-constexpr uint64_t kBytesPerName = 16 * 1024;
+constexpr uint64_t kBytesPerName = uint64_t{16} << 10;
 constexpr uint64_t kMinNames = 64;
 
 struct Request {
@@ -119,7 +119,9 @@ bool Send(int socket, Answer answer, int descriptor) {
   const int null = ::open("/dev/null", O_RDWR);
   constexpr int kSocket = 3;
   for (int fd = 0; fd < kSocket; ++fd) {
-    ::dup2(null, fd);
+    if (null < 0 || ::dup2(null, fd) < 0) {
+      ::close(fd);
+    }
   }
   ::dup2(socket, kSocket);
   if (::close_range(kSocket + 1, ~0U, 0) != 0) {

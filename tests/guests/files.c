@@ -221,6 +221,11 @@ static int Command(int argc, char** argv) {
   if (strcmp(name, "seek") == 0) {
     return Seek(first, atoi(second));
   }
+  if (strcmp(name, "wait") == 0) {  // For a byte on standard input.
+    printf("waiting\n");
+    fflush(stdout);
+    return Report("wait", first, getchar() == EOF);
+  }
   if (strcmp(name, "fill") == 0) {
     return Fill(first, atol(second));
   }

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import select
 import shutil
 import signal
@@ -282,6 +283,38 @@ class Directories(E2eTest):
             self.assertEqual(ended.code, 1, ended)
             self.assertNotIn(b"secret", ended.stdout)
 
+    def test_one_that_vanishes_or_is_replaced(self) -> None:
+        for replace in (False, True):
+            (self.data / "sub").mkdir(exist_ok=True)
+            (self.folder / "elsewhere").mkdir(exist_ok=True)
+            client = self.start_client("run", "--dir", f"{self.data}::/", guest("files"), "wait", ";", "write", "/new", "x", ";",
+                                       "list", "/", ";", "read", "/in")  # fmt: skip
+            self.assertEqual(client.read_line(), b"waiting\n")
+            shutil.rmtree(self.data)
+            if replace:
+                self.data.symlink_to("elsewhere")
+            ended = client.end(b"\n")
+            self.assertEqual(ended.code, 2 if b"list /: ok" in ended.stdout else 3, ended)
+            self.assertIn(b"open /new: error 44", ended.stdout)
+            self.assertIn(b"open /in: error 44", ended.stdout)
+            self.assertEqual(os.listdir(self.folder / "elsewhere"), [])
+            if replace:
+                self.data.unlink()
+            self.data.mkdir()
+
+    def test_the_daemons_own_descriptors_run_out(self) -> None:
+        soft, hard = resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE)
+        in_use = len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (in_use + 40, hard))
+        try:
+            ended = self.files(f"{self.data}::/", "open_many", "/in", "900", ";", "read", "/in")
+        finally:
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(ended.code, DONE, ended)
+        opened = int(ended.stdout.split()[1])
+        self.assertTrue(5 < opened < 60, ended)
+        self.assertIn(b"content", ended.stdout)
+
     def test_what_is_no_directory(self) -> None:
         self.assert_refused(self.files(f"{self.folder}/absent::/"), "--dir", "absent", "No such file")
         self.assert_refused(self.files(f"{self.data}/in::/"), "--dir", "Not a directory")
@@ -455,6 +488,20 @@ class Sockets(E2eTest):
                 process.send_signal(signal.SIGINT)
                 self.ended(process, INTERRUPTED)
         self.assertEqual(wasmctl(self.daemon, "run", guest("hello")).code, DONE)
+
+    def test_several_accept_from_one_socket(self) -> None:
+        # Each caller wakes them all; those that come late wait in the system's accept, and are stopped there too.
+        given = ("--listen-fd", self.listener.fileno())
+        servers = [self.echo(3, 1000, options=given, sockets=(self.listener,)) for _ in range(4)]
+        for server in servers:
+            self.assertEqual(server.stdout.readline(), b"ready\n")
+        for number in range(40):
+            with socket.create_connection(self.listener.getsockname()) as connection:
+                self.assertEqual(self.say(connection, b"%d" % number), b"%d" % number)
+        for server in servers:
+            server.send_signal(signal.SIGINT)
+        served = sum(self.ended(server, INTERRUPTED)[0].count(b"echoed") for server in servers)
+        self.assertEqual(served, 40)
 
     def test_what_is_refused(self) -> None:
         def refused(*options: object) -> None:
