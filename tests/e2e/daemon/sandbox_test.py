@@ -9,6 +9,7 @@ import pathlib
 import re
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -247,6 +248,24 @@ class SandboxStrict(Confined):
         for way in (("--dir", f"{self.root}::/"), ("--dir", f"{beneath}::/"), ("--root", "data::/")):
             ended = self.ctl("run", *way, guest("files"))
             self.assertEqual(ended.code, DONE, (way, ended))
+
+    def test_scratch_directories(self) -> None:
+        if not self.has_landlock():
+            self.skipTest("******** SKIPPED: the kernel has no Landlock ********")
+        ended = self.ctl("run", "--scratch", "/t", guest("files"), "write", "/t/x", "x")
+        if "this system lets the daemon make no scratch directory" not in ended.stderr:
+            self.assert_refused(ended, "--sandbox strict", "--sandbox basic")
+
+    def test_sockets_of_clients(self) -> None:
+        """Accepting, receiving, sending and shutting down go through the filter of system calls."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            command = ctl_command(self.daemon, "run", "--listen-fd", listener.fileno(), guest("echo_server"), "--", 3, 1)
+            with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[listener.fileno()]) as process:
+                with socket.create_connection(listener.getsockname(), timeout=WATCHDOG_S) as connection:
+                    connection.sendall(b"strictly")
+                    connection.shutdown(socket.SHUT_WR)
+                    self.assertEqual(b"".join(iter(lambda: connection.recv(100), b"")), b"strictly")
+                self.assertEqual(process.communicate(timeout=WATCHDOG_S)[0], b"ready\nechoed 8 bytes\n")
 
     def test_files_of_clients(self) -> None:
         """What is open already is not judged."""

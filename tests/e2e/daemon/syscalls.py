@@ -12,6 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 ROW = re.compile(r"^(ALLOW|LIMIT|KILL|REFUSE)\((\w+), ")
 # "1234  close(5) = 0", "1234  <... close resumed>) = 0", "1234  close(5 <unfinished ...>"
 CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(?P<name>[a-z0-9_]+)(?:\(| resumed>)(?P<rest>.*)$")
+# Forked before, and not confined: not counted (daemon/session/scratch_maker.h).
+MAKER = re.compile(r'^(\d+) +prctl\(PR_SET_NAME, "wasmd-scratch"')
 # The sandbox is complete, or off.
 BEGIN = "wasmd listening on"
 
@@ -32,7 +34,12 @@ def main() -> int:
     daemons = 0
     for path in pathlib.Path(sys.argv[1]).iterdir():
         begun = False
+        makers: set[str] = set()
         for line in path.read_text(errors="replace").splitlines():
+            if match := MAKER.match(line):
+                makers.add(match[1])
+            if line.split(" ", 1)[0] in makers:
+                continue
             if not begun:
                 begun = BEGIN in line
                 daemons += begun
