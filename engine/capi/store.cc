@@ -220,15 +220,15 @@ void wasm_engine_delete(wasm_engine_t* engine) {
 
 wasm_store_t* wasm_store_new(wasm_engine_t* engine) {
   // What the system has is the limit. Halves, so that no sum of two limits overflows.
-  constexpr wasmd::engine::StoreOptions kUnlimited = {.memory_bytes = UINT64_MAX / 2,
-                                                      .table_elements = UINT64_MAX / 2,
-                                                      .instances = UINT32_MAX / 2};
+  const wasmd::engine::StoreOptions unlimited = {.memory_bytes = UINT64_MAX / 2,
+                                                 .table_elements = UINT64_MAX / 2,
+                                                 .instances = UINT32_MAX / 2};
   if (engine == nullptr) {
     return nullptr;
   }
   auto* const store = new wasm_store_t();
   store->engine = engine->engine;
-  store->store = std::make_unique<wasmd::engine::Store>(engine->engine->runtime(), kUnlimited);
+  store->store = std::make_unique<wasmd::engine::Store>(engine->engine->runtime(), unlimited);
   return store;
 }
 
