@@ -9,12 +9,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
+#include "engine/base/mutex.h"
 #include "engine/base/thread_priority.h"
 
 namespace wasmd::daemon {
@@ -63,13 +63,13 @@ absl::Status InterruptedStatus(engine::InterruptReason reason, std::string_view 
 Invocation::Invocation(InvocationInfo info) : info_(std::move(info)), created_(absl::Now()) {}
 
 void Invocation::set_on_dropped(std::function<void()> on_dropped) {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   on_dropped_ = std::move(on_dropped);
 }
 
 bool Invocation::Begin() {
   std::function<void()> on_dropped;
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   if (state_ != State::kQueued) {
     return false;
   }
@@ -83,7 +83,7 @@ bool Invocation::Begin() {
 }
 
 void Invocation::Arm(engine::Store& store) {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   handle_ = store.ArmInterrupt();
   store_ = &store;
   if (reason_ != engine::InterruptReason::kNone) {
@@ -92,14 +92,14 @@ void Invocation::Arm(engine::Store& store) {
 }
 
 void Invocation::End() {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   state_ = State::kOver;
   store_ = nullptr;
   handle_ = {};
 }
 
 void Invocation::ReturnPriority() {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   if (std::exchange(lent_, false)) {
     engine::ReturnRealTime(thread_);
   }
@@ -108,7 +108,7 @@ void Invocation::ReturnPriority() {
 void Invocation::Interrupt(engine::InterruptReason reason, std::string limit) {
   std::function<void()> on_dropped;
   {
-    const absl::MutexLock lock(&mutex_);
+    const engine::MutexLock lock(mutex_);
     if (state_ == State::kOver || reason_ != engine::InterruptReason::kNone) {
       return;
     }
@@ -131,7 +131,7 @@ void Invocation::Interrupt(engine::InterruptReason reason, std::string limit) {
 }
 
 engine::InterruptReason Invocation::reason() const {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   return reason_;
 }
 
@@ -150,7 +150,7 @@ ActivityInfo Invocation::activity() const {
   ActivityInfo activity;
   activity.info = info_;
   activity.elapsed = absl::Now() - created_;
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   if (store_ != nullptr) {
     activity.memory_bytes = store_->memory_bytes();
   }

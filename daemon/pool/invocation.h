@@ -19,10 +19,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 #include "daemon/pool/engine_types.h"
+#include "engine/base/mutex.h"
 
 namespace wasmd::daemon {
 
@@ -93,7 +93,7 @@ class Invocation {
 
   const InvocationInfo info_;
   const absl::Time created_;
-  mutable absl::Mutex mutex_;
+  mutable engine::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kQueued;
   engine::InterruptReason reason_ ABSL_GUARDED_BY(mutex_) = engine::InterruptReason::kNone;
   std::string limit_ ABSL_GUARDED_BY(mutex_);
