@@ -92,11 +92,15 @@ absl::StatusOr<std::vector<std::string>> DropCapabilities(KeptCapabilities kept)
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) {
     return Refused("ambient capabilities cannot be dropped");
   }
+  bool changes = false;
   for (size_t half = 0; half < sets.size(); ++half) {
     const auto bits = static_cast<uint32_t>(keep >> (32 * half));
+    changes = changes || sets[half].effective != bits || sets[half].permitted != bits ||
+              sets[half].inheritable != 0;
     sets[half] = {.effective = bits, .permitted = bits, .inheritable = 0};
   }
-  if (::syscall(SYS_capset, &header, sets.data()) != 0) {
+  // A service manager that has taken them all may forbid the call too, as our systemd unit does.
+  if (changes && ::syscall(SYS_capset, &header, sets.data()) != 0) {
     return Refused("capabilities cannot be dropped");
   }
   std::vector<std::string> left;

@@ -29,6 +29,7 @@
 
 #include "daemon/config/text.h"
 #include "daemon/sandbox/landlock.h"
+#include "daemon/sandbox/privileges.h"
 #include "engine/base/check.h"
 #include "engine/base/unique_fd.h"
 #include "tests/unit/daemon/sandbox/in_child.h"
@@ -222,6 +223,24 @@ TEST_F(SandboxTest, NamesWhatTheKernelLacks) {
             "no abstract sockets or signals to others (Landlock version 0 of the kernel)\n"
             "no writable code (MDWE: Invalid argument)\n"
             "system calls on the list alone (seccomp: Invalid argument)\n");
+}
+
+// As under deploy/systemd/wasmd.service, which takes the capabilities and filters capset.
+TEST_F(SandboxTest, StartsWhereThereIsNothingLeftToDrop) {
+  const ChildEnd end = InChild([](const Say& say) {
+    say(DropCapabilities(KeptCapabilities::kNone).ok() ? "dropped" : "failed");
+    WASMD_CHECK(SetNoNewPrivileges().ok());
+    scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_ALLOW);
+    WASMD_CHECK(filter != nullptr &&
+                ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(capset), 0) == 0 &&
+                ::seccomp_load(filter) == 0);
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> none{};
+    say(Errno(::syscall(SYS_capset, &header, none.data())));
+    say(DropCapabilities(KeptCapabilities::kNone).ok() ? "nothing to drop" : "failed");
+  });
+  EXPECT_EQ(end.signal, 0);
+  EXPECT_EQ(end.lines, "dropped\nEPERM\nnothing to drop\n");
 }
 
 TEST(SandboxModeTest, Names) {
