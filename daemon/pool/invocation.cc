@@ -136,12 +136,12 @@ engine::InterruptReason Invocation::reason() const {
 }
 
 std::string Invocation::limit() const {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   return limit_;
 }
 
 absl::Duration Invocation::cpu_time() const {
-  const absl::MutexLock lock(&mutex_);
+  const engine::MutexLock lock(mutex_);
   return state_ == State::kRunning ? absl::Seconds(CpuSeconds(cpu_clock_) - cpu_at_begin_)
                                    : absl::ZeroDuration();
 }
