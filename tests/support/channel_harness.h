@@ -34,8 +34,9 @@
 
 namespace wasmd::tests {
 
-inline const daemon::GuestLimits kHarnessLimits{.memory_bytes = 4 << 20,
-                                                .wasm_stack_bytes = 256 << 10};
+inline daemon::GuestLimits HarnessLimits() {
+  return {.memory_bytes = 4 << 20, .wasm_stack_bytes = 256 << 10};
+}
 
 // Loads modules; outlives what is made of them. Thread-compatible.
 class HarnessEngine {
@@ -51,7 +52,7 @@ class HarnessEngine {
   // An instance for InstancePolicy::kChannel or kShared, armed.
   std::shared_ptr<daemon::KeptInstance> Keep(std::shared_ptr<engine::LoadedModule> module) {
     auto kept = std::make_shared<daemon::KeptInstance>();
-    kept->group = std::make_shared<daemon::InstanceGroup>(engine_->runtime(), kHarnessLimits);
+    kept->group = std::make_shared<daemon::InstanceGroup>(engine_->runtime(), HarnessLimits());
     const engine::Linker linker;
     auto made = linker.Instantiate(kept->group->store(), std::move(module));
     WASMD_CHECK(made.ok() && made->outcome.ok(), "a harness's module cannot be instantiated");
@@ -122,7 +123,7 @@ class ChannelHarness {
   }
   uint32_t BindFresh(std::shared_ptr<engine::LoadedModule> module, std::string_view func,
                      bool bytes = false) {
-    auto fresh = daemon::FreshInstances::Create(engine_.engine().runtime(), kHarnessLimits,
+    auto fresh = daemon::FreshInstances::Create(engine_.engine().runtime(), HarnessLimits(),
                                                 std::move(module));
     WASMD_CHECK(fresh.ok());
     return BindIt(daemon::BoundFunc::OfFresh(*std::move(fresh), nullptr, "fresh", func, bytes));

@@ -196,9 +196,9 @@ class Probe {
       const auto& env = engine_.engine().runtime();
       if (as_program) {
         WASMD_CHECK(
-            daemon::RunGuest(env, tests::kHarnessLimits, module_, {}, *pending.invocation).ok());
+            daemon::RunGuest(env, tests::HarnessLimits(), module_, {}, *pending.invocation).ok());
       } else {
-        WASMD_CHECK(daemon::CallFreshGuest(env, tests::kHarnessLimits, module_, {"spin", {}},
+        WASMD_CHECK(daemon::CallFreshGuest(env, tests::HarnessLimits(), module_, {"spin", {}},
                                            *pending.invocation)
                         .ok());
       }

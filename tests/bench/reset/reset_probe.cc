@@ -102,7 +102,8 @@ void Run(int samples) {
       }
       // New ones each time: what was written before leaves page tables that both would walk.
       MemorySlots slots;
-      Quota quota(kMemoryBytes);
+      StoreCharge charge(nullptr);
+      Quota quota({"the test", kMemoryBytes}, charge);
       const auto images = MakeMemoryImages((*module)->module(), slots);
       if (images.empty() || images[0] == nullptr) {
         Die("the module has no image");

@@ -224,7 +224,8 @@ size_t Descriptors() {
 
 TEST(MemorySlotsTest, TenThousandRoundsLeaveNothing) {
   const std::vector<Guest> guests = Guests();
-  Quota quota(10 * kWasmPageBytes);
+  StoreCharge charge(nullptr);
+  Quota quota({"the test", 10 * kWasmPageBytes}, charge);
   const auto round = [&](int i) {
     const Guest& guest = guests[static_cast<size_t>(i) % guests.size()];
     Store store(TestEngine().runtime(), {.memory_bytes = 4 * kWasmPageBytes});
@@ -258,7 +259,8 @@ TEST(MemorySlotsTest, TenThousandRoundsLeaveNothing) {
 
 TEST(MemorySlotsTest, WhatIsKeptIsBounded) {
   MemorySlots slots;
-  Quota quota(uint64_t{1} << 40);
+  StoreCharge charge(nullptr);
+  Quota quota({"the test", uint64_t{1} << 40}, charge);
   std::vector<std::unique_ptr<LinearMemory>> memories;
   for (size_t i = 0; i < MemorySlots::kMaxKeptSlots + 5; ++i) {
     memories.push_back(*LinearMemory::Create({{4, {}}}, slots, quota));
@@ -285,7 +287,8 @@ TEST(MemorySlotsTest, WhatIsKeptIsBounded) {
 
 TEST(MemorySlotsTest, SlotsOfAnImageGoWithIt) {
   MemorySlots slots;
-  Quota quota(uint64_t{1} << 40);
+  StoreCharge charge(nullptr);
+  Quota quota({"the test", uint64_t{1} << 40}, charge);
   const auto module = LoadWat(kOtherData);
   auto images = MakeMemoryImages(module->module(), slots);
   auto memory = *LinearMemory::Create({{1, {}}}, slots, quota, images[0]);
