@@ -79,8 +79,12 @@ absl::StatusOr<std::vector<BoundSocket>> BindAll(const Options& options) {
   return sockets;
 }
 
-SandboxPlaces PlacesOf(const Roots& roots, const std::vector<BoundSocket>& sockets) {
+SandboxPlaces PlacesOf(const Roots& roots, const ScratchMaker* scratch,
+                       const std::vector<BoundSocket>& sockets) {
   SandboxPlaces places;
+  if (scratch != nullptr && scratch->parent() >= 0) {
+    places.roots.push_back(scratch->parent());
+  }
   for (const auto& [name, directory] : roots) {
     places.roots.push_back(directory.get());
   }
@@ -184,7 +188,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(Options options, std::str
   WASMD_ASSIGN_OR_RETURN(std::vector<BoundSocket> sockets, BindAll(options));
   // The engine starts the first thread.
   WASMD_ASSIGN_OR_RETURN(Sandbox sandbox,
-                         Sandbox::Enter(options.sandbox, PlacesOf(roots, sockets)));
+                         Sandbox::Enter(options.sandbox, PlacesOf(roots, scratch.get(), sockets)));
   WASMD_ASSIGN_OR_RETURN(std::unique_ptr<engine::Engine> engine, engine::Engine::Create({}));
   auto impl = std::make_unique<Impl>(std::move(options), std::move(scratch), std::move(engine),
                                      std::move(roots));

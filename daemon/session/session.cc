@@ -372,7 +372,7 @@ Session::Started Session::CallBytes(BytesCallRequestSpec spec, Done<BytesGuestRe
   return StartCall(spec, spec.call.func, std::move(kind), std::move(done));
 }
 
-absl::StatusOr<engine::UniqueFd> Session::MakeScratch(
+absl::StatusOr<ScratchDirectory> Session::MakeScratch(
     const RunRequestSpec::Preopen::Scratch& scratch, uint64_t& left_bytes) {
   const uint64_t limit = services_.options.max_scratch_bytes;
   const uint64_t size_bytes = scratch.size_bytes != 0 ? scratch.size_bytes : left_bytes;
@@ -380,17 +380,12 @@ absl::StatusOr<engine::UniqueFd> Session::MakeScratch(
     return absl::ResourceExhaustedError(StrCat("a program's scratch directories have no more than ",
                                                FormatByteSize(limit), " together (--max-scratch)"));
   }
-  WASMD_ASSIGN_OR_RETURN(engine::UniqueFd directory, services_.scratch->Make(size_bytes));
-  if (services_.options.sandbox == SandboxMode::kStrict && LandlockForbids(directory.get())) {
-    // It lies beneath nothing that Landlock could have a rule for.
-    return absl::PermissionDeniedError(
-        "there are no scratch directories with --sandbox strict; with --sandbox basic there are");
-  }
   left_bytes -= size_bytes;
-  return directory;
+  return services_.scratch->Make(size_bytes);
 }
 
-absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
+absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec,
+                                                         std::vector<ScratchDirectory>& scratch) {
   engine::WasiOptions wasi;
   uint64_t scratch_bytes = services_.options.max_scratch_bytes;
   wasi.args = std::move(spec.args);
@@ -408,9 +403,18 @@ absl::StatusOr<engine::WasiOptions> Session::ResolveWasi(RunRequestSpec& spec) {
                    " lies beneath no --root of the daemon, which runs with --sandbox strict; with "
                    "--sandbox basic it could be used"));
       }
-    } else if (const auto* scratch =
+    } else if (const auto* wanted =
                    std::get_if<RunRequestSpec::Preopen::Scratch>(&preopen.source)) {
-      WASMD_ASSIGN_OR_RETURN(out.directory, MakeScratch(*scratch, scratch_bytes));
+      WASMD_ASSIGN_OR_RETURN(ScratchDirectory made, MakeScratch(*wanted, scratch_bytes));
+      out.directory = made.Take();
+      if (services_.options.sandbox == SandboxMode::kStrict &&
+          LandlockForbids(out.directory.get())) {
+        // Attached nowhere, it lies beneath nothing that Landlock has a rule for.
+        return absl::PermissionDeniedError(
+            "there are no scratch directories with --sandbox strict on this system; with --sandbox "
+            "basic there are");
+      }
+      scratch.push_back(std::move(made));
     } else {
       const std::string& name = std::get<std::string>(preopen.source);
       const auto root = services_.roots.find(name);
@@ -454,7 +458,9 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
   absl::StatusOr<Charge> memory =
       module.ok() ? account_->TakeCharge(Resource::kMemory, HostBytesOf(spec, limits))
                   : module.status();
-  absl::StatusOr<engine::WasiOptions> wasi = memory.ok() ? ResolveWasi(spec) : memory.status();
+  const auto scratch = std::make_shared<std::vector<ScratchDirectory>>();
+  absl::StatusOr<engine::WasiOptions> wasi =
+      memory.ok() ? ResolveWasi(spec, *scratch) : memory.status();
   if (!wasi.ok()) {
     done(wasi.status());
     return {};
@@ -481,7 +487,7 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
       });
   started.invocation = Start<GuestResult>(
       *invocation, {Resource::kRuns, spec.deadline, nullptr, spec.limits},
-      [this, limits, stored = module->module, options](Invocation& running) {
+      [this, limits, stored = module->module, options, scratch](Invocation& running) {
         absl::StatusOr<GuestResult> ended = RunGuest(services_.engine.runtime(), limits,
                                                      stored->module, std::move(*options), running);
         if (ended.ok()) {

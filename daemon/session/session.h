@@ -259,9 +259,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // With a place in the quota.
   absl::StatusOr<std::shared_ptr<HeldInstance>> NewHeld();
   Scheduler::TimeLimits TimeLimitsOf(Resource quota, const RequestedLimits& requested) const;
-  absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec);
+  // `scratch` is to be kept until the program has ended.
+  absl::StatusOr<engine::WasiOptions> ResolveWasi(RunRequestSpec& spec,
+                                                  std::vector<ScratchDirectory>& scratch);
   // Takes it off `left_bytes`, what the run may still have.
-  absl::StatusOr<engine::UniqueFd> MakeScratch(const RunRequestSpec::Preopen::Scratch& scratch,
+  absl::StatusOr<ScratchDirectory> MakeScratch(const RunRequestSpec::Preopen::Scratch& scratch,
                                                uint64_t& left_bytes);
   uint64_t NextHandle() { return next_handle_.fetch_add(1, std::memory_order_relaxed); }
 

@@ -37,16 +37,22 @@ class ScratchMakerTest : public testing::Test {
     auto maker = ScratchMaker::Start();
     ASSERT_TRUE(maker.ok()) << maker.status();
     maker_ = std::move(*maker);
-    const absl::StatusOr<UniqueFd> first = maker_->Make(4096);
+    const absl::StatusOr<ScratchDirectory> first = maker_->Make(4096);
     if (absl::IsFailedPrecondition(first.status())) {
       GTEST_SKIP() << "******** SKIPPED: " << first.status().message() << " ********";
     }
     ASSERT_TRUE(first.ok()) << first.status();
   }
+  // Given back at the end of the test.
   UniqueFd Make(uint64_t size_bytes) {
-    absl::StatusOr<UniqueFd> made = maker_->Make(size_bytes);
+    absl::StatusOr<ScratchDirectory> made = maker_->Make(size_bytes);
     EXPECT_TRUE(made.ok()) << made.status();
-    return made.ok() ? *std::move(made) : UniqueFd();
+    if (!made.ok()) {
+      return {};
+    }
+    UniqueFd directory = made->Take();
+    directories_.push_back(*std::move(made));
+    return directory;
   }
   static UniqueFd Create(int directory, const std::string& name) {
     return UniqueFd(::openat(directory, name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
@@ -64,6 +70,7 @@ class ScratchMakerTest : public testing::Test {
   }
 
   std::unique_ptr<ScratchMaker> maker_;
+  std::vector<ScratchDirectory> directories_;
 };
 
 TEST_F(ScratchMakerTest, HoldsItsSizeAndNoMore) {
@@ -144,11 +151,12 @@ TEST_F(ScratchMakerTest, NothingLiesAboveIt) {
   }
 }
 
-TEST_F(ScratchMakerTest, GoesWithItsDescriptor) {
+TEST_F(ScratchMakerTest, GoesWhenItIsGivenBack) {
   UniqueFd directory = Make(8 << 20);
   const UniqueFd file = Create(directory.get(), "file");
   ASSERT_EQ(Fill(file.get()), 8u << 20);
   directory.reset();
+  directories_.clear();
   // What is open stays, and is the last of it.
   char byte = 0;
   EXPECT_EQ(::pread(file.get(), &byte, 1, 0), 1);
@@ -157,16 +165,33 @@ TEST_F(ScratchMakerTest, GoesWithItsDescriptor) {
   EXPECT_EQ(status.f_bfree, 0u);
 }
 
+TEST_F(ScratchMakerTest, NothingOfThoseGivenBackIsLeftAbove) {
+  if (maker_->parent() < 0) {
+    GTEST_SKIP() << "******** SKIPPED: no mount namespace here ********";
+  }
+  const auto count = [this] {
+    const UniqueFd parent(::openat(maker_->parent(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct stat status = {};
+    EXPECT_EQ(::fstat(parent.get(), &status), 0);
+    return status.st_nlink;  // Two, and one for each directory in it.
+  };
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(maker_->Make(4096).ok());
+  }
+  const UniqueFd last = Make(4096);  // Its answer comes when those before are done.
+  EXPECT_EQ(count(), 3u);
+}
+
 TEST_F(ScratchMakerTest, ManyThreadsGetTheirOwn) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([this, i] {
       for (int k = 0; k < 20; ++k) {
         const uint64_t size_bytes = 4096U * static_cast<uint64_t>(i + 1);
-        absl::StatusOr<UniqueFd> made = maker_->Make(size_bytes);
+        absl::StatusOr<ScratchDirectory> made = maker_->Make(size_bytes);
         ASSERT_TRUE(made.ok()) << made.status();
         struct statfs status = {};
-        ASSERT_EQ(::fstatfs(made->get(), &status), 0);
+        ASSERT_EQ(::fstatfs(made->Take().get(), &status), 0);
         EXPECT_EQ(static_cast<uint64_t>(status.f_blocks) * static_cast<uint64_t>(status.f_bsize),
                   size_bytes);
       }
