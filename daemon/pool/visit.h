@@ -129,13 +129,15 @@ class alignas(128) Visit {
   std::atomic<uint64_t> deadline_ns_{0};
   // In a line of its own: others write it, rarely.
   alignas(64) std::atomic<bool> claimed_{false};
+  // A claim has lent the worker real-time priority, which it has not settled yet.
+  bool lent_ ABSL_GUARDED_BY(mutex_) = false;
   engine::Mutex mutex_;
   // What a claim that the worker has not settled yet was seen to hold.
   uint64_t held_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t held_call_ ABSL_GUARDED_BY(mutex_) = 0;
-  // A claim has lent the worker real-time priority, which it has not settled yet.
-  bool lent_ ABSL_GUARDED_BY(mutex_) = false;
 };
+
+static_assert(sizeof(Visit) == 128);
 
 // Keeps a worker from leaving what it is in. While it lives, the worker goes on inside the guest,
 // and stops at EndCall or End. Take no lock that a worker takes inside of a visit.

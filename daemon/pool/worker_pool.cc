@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -30,6 +29,7 @@
 #include "daemon/config/text.h"
 #include "daemon/observe/log.h"
 #include "daemon/pool/alarm.h"
+#include "daemon/pool/asymmetric_fence.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/pthread_start.h"
 #include "daemon/pool/ring_source.h"

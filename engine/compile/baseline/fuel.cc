@@ -10,7 +10,9 @@
 
 #include <cstdint>
 
-#include "engine/compile/baseline/function_compiler_inl.h"
+#include "engine/compile/baseline/assembler.h"
+#include "engine/compile/baseline/function_compiler.h"
+#include "engine/compile/baseline/machine.h"
 
 namespace wasmd::engine::baseline {
 

@@ -151,8 +151,6 @@ class Run(E2eTest):
             self.assertEqual((ended.code, ended.stderr), (code, ""))
 
     def test_json_about_the_run(self) -> None:
-        import json
-
         ended = self.run_guest(guest("exit_code"), 7, options=("-o", "json"))
         self.assertEqual(ended.stdout, b"leaving\n")
         about = json.loads(ended.stderr)
