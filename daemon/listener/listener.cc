@@ -33,6 +33,7 @@
 
 #include "daemon/channel/channel_manager.h"
 #include "daemon/config/parse.h"
+#include "daemon/config/steady_time.h"
 #include "daemon/config/text.h"
 #include "daemon/listener/bind.h"
 #include "daemon/listener/channel_connection.h"
@@ -390,7 +391,7 @@ class Listener::Impl {
     idle_timer_.expires_after(absl::ToChronoMilliseconds(period));
     idle_timer_.async_wait([this](const error_code& error) {
       if (!error) {
-        sessions_.CloseIdle(absl::Now());
+        sessions_.CloseIdle(SteadyNow());
         WaitForIdleSessions();
       }
     });

@@ -15,8 +15,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
+#include "daemon/config/steady_time.h"
 #include "daemon/config/text.h"
 #include "daemon/pool/bytes_call.h"
 #include "daemon/pool/engine_types.h"
@@ -35,17 +36,16 @@ constexpr std::string_view kStart = "_start";
 // Adds the time inside the guest to `result`.
 class GuestTimer {
  public:
-  explicit GuestTimer(GuestResult& result) : result_(result), start_(absl::GetCurrentTimeNanos()) {}
+  explicit GuestTimer(GuestResult& result) : result_(result), start_(SteadyNow()) {}
   GuestTimer(const GuestTimer&) = delete;
   GuestTimer& operator=(const GuestTimer&) = delete;
   ~GuestTimer() {
-    const int64_t elapsed = absl::GetCurrentTimeNanos() - start_;
-    result_.duration_ns += static_cast<uint64_t>(std::max<int64_t>(elapsed, 0));
+    result_.duration_ns += static_cast<uint64_t>(absl::ToInt64Nanoseconds(SteadyNow() - start_));
   }
 
  private:
   GuestResult& result_;
-  const int64_t start_;
+  const absl::Time start_;
 };
 
 // Calls `func` and keeps how it ended.

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+#include "daemon/config/steady_time.h"
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
 #include "engine/base/mutex.h"
@@ -60,7 +60,7 @@ absl::Status InterruptedStatus(engine::InterruptReason reason, std::string_view 
   return absl::InternalError(StrCat(what, " was stopped for no reason"));
 }
 
-Invocation::Invocation(InvocationInfo info) : info_(std::move(info)), created_(absl::Now()) {}
+Invocation::Invocation(InvocationInfo info) : info_(std::move(info)), created_(SteadyNow()) {}
 
 void Invocation::set_on_dropped(std::function<void()> on_dropped) {
   const engine::MutexLock lock(mutex_);
@@ -149,7 +149,7 @@ absl::Duration Invocation::cpu_time() const {
 ActivityInfo Invocation::activity() const {
   ActivityInfo activity;
   activity.info = info_;
-  activity.elapsed = absl::Now() - created_;
+  activity.elapsed = SteadyNow() - created_;
   const engine::MutexLock lock(mutex_);
   if (store_ != nullptr) {
     activity.memory_bytes = store_->memory_bytes();

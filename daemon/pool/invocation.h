@@ -92,7 +92,7 @@ class Invocation {
   enum class State : uint8_t { kQueued, kRunning, kOver };
 
   const InvocationInfo info_;
-  const absl::Time created_;
+  const absl::Time created_;  // By SteadyNow.
   mutable engine::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kQueued;
   engine::InterruptReason reason_ ABSL_GUARDED_BY(mutex_) = engine::InterruptReason::kNone;

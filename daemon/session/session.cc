@@ -17,11 +17,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 #include "daemon/account/account.h"
 #include "daemon/config/parse.h"
+#include "daemon/config/steady_time.h"
 #include "daemon/config/text.h"
 #include "daemon/observe/log.h"
 #include "daemon/pool/engine_types.h"
@@ -127,7 +127,7 @@ Session::Session(SessionServices& services, Identity identity, std::shared_ptr<A
     : services_(services),
       identity_(std::move(identity)),
       account_(std::move(account)),
-      last_used_(absl::Now()),
+      last_used_(SteadyNow()),
       place_(std::move(place)) {}
 
 Session::~Session() = default;
@@ -201,7 +201,7 @@ absl::StatusOr<std::shared_ptr<Invocation>> Session::NewInvocation(InvocationInf
 void Session::Forget(const Invocation& invocation, Resource quota) {
   const absl::MutexLock lock(&mutex_);
   invocations_.erase(invocation.info().id);
-  last_used_ = absl::Now();
+  last_used_ = SteadyNow();
   if (quota == Resource::kCalls) {
     account_->Give(quota);
   }
@@ -210,7 +210,7 @@ void Session::Forget(const Invocation& invocation, Resource quota) {
 void Session::EndRun() {
   const absl::MutexLock lock(&mutex_);
   account_->Give(Resource::kRuns);
-  last_used_ = absl::Now();
+  last_used_ = SteadyNow();
 }
 
 template <typename T>
@@ -721,13 +721,13 @@ uint32_t Session::instance_count() const {
 
 void Session::Touch() {
   const absl::MutexLock lock(&mutex_);
-  last_used_ = absl::Now();
+  last_used_ = SteadyNow();
 }
 
 absl::Time Session::last_used() const {
   const absl::MutexLock lock(&mutex_);
   const bool runs = account_->used(Resource::kCalls) != 0 || account_->used(Resource::kRuns) != 0;
-  return runs ? absl::Now() : last_used_;
+  return runs ? SteadyNow() : last_used_;
 }
 
 void Session::Close(engine::InterruptReason reason) {

@@ -233,7 +233,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Marks it as used now.
   void Touch();
-  // When it was last used; the present while something of it runs.
+  // When it was last used, by SteadyNow; the present while something of it runs.
   absl::Time last_used() const;
   // Cancels invocations, drops instances, closes descriptors. Idempotent; everything asked for
   // later fails with kNotFound.

@@ -36,7 +36,7 @@ class SessionManager {
   absl::StatusOr<std::shared_ptr<Session>> Find(std::string_view token);
   void Close(const std::shared_ptr<Session>& session, engine::InterruptReason reason);
 
-  // Ends sessions that nothing has used for the idle timeout.
+  // Ends sessions that nothing has used for the idle timeout. `now` is a SteadyNow().
   void CloseIdle(absl::Time now);
   // Opens none from here on.
   void StopAdmission();

@@ -3,6 +3,7 @@ guest gets the errno or trap that docs/limits.md says, the user one line, and th
 
 from __future__ import annotations
 
+import json
 import mmap
 import pathlib
 import shutil
@@ -297,30 +298,41 @@ class Clock(WorldTest):
     def test_limits_of_time(self) -> None:
         for direction in (1, -1):
             with self.subTest(direction=direction):
-                daemon, offset = self.start_daemon_with_clock("--max-run-time", "3s")
+                daemon, offset = self.start_daemon_with_clock("--max-run-time", "2s")
                 client = Client(daemon, "run", guest("greedy"), "later", "/d")
                 self.addCleanup(client.dispose)
                 self.assertEqual(client.read_line(), b"waiting\n")
                 self.jump(offset, direction * self.HOUR_NS)
                 self.assertEqual(client.wait(), FAILURE)
                 ended = client.end()
-                self.assertIn("3s (--max-run-time)", ended.stderr)
-                self.assertGreater(client.seconds(), 2.5, "an hour that was none ended it early")
+                self.assertIn("2s (--max-run-time)", ended.stderr)
+                self.assertGreater(client.seconds(), 1.5, "an hour that was none ended it early")
                 self.check_call(daemon)
 
     def test_a_clients_deadline(self) -> None:
         for direction in (1, -1):
             with self.subTest(direction=direction):
                 daemon, offset = self.start_daemon_with_clock()
-                client = Client(daemon, "run", "--timeout", "3s", guest("greedy"), "later", "/d")
+                client = Client(daemon, "run", "--timeout", "2s", guest("greedy"), "later", "/d")
                 self.addCleanup(client.dispose)
                 self.assertEqual(client.read_line(), b"waiting\n")
                 self.jump(offset, direction * self.HOUR_NS)
                 self.assertEqual(client.wait(), DEADLINE)
-                self.assertGreater(client.seconds(), 2.5, "an hour that was none ended it early")
+                self.assertGreater(client.seconds(), 1.5, "an hour that was none ended it early")
                 client.end()
                 self.wait_until_idle(daemon)
                 self.check_call(daemon)
+
+
+    def test_sessions_that_are_idle(self) -> None:
+        """One that no connection holds ends when it was idle for long: by a clock that nobody sets."""
+        daemon, offset = self.start_daemon_with_clock("--session-idle-timeout", "12s")
+        # Asks twice, and is idle for seconds between; the daemon looks for idle sessions meanwhile.
+        client = Client(daemon, "top", "-n", 2, "-d", "4s", "-o", "json")
+        self.addCleanup(client.dispose)
+        self.assertEqual(json.loads(client.read_line())["sessions"], 1)
+        self.jump(offset, self.HOUR_NS)
+        self.assertEqual(json.loads(client.read_line())["sessions"], 1, "an hour that was none ended it")
 
 
 class ShiftedDaemon(Daemon):
