@@ -24,7 +24,7 @@ FROM ${BASE}
 # that another base fails here and not at start.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libfmt9 libspdlog1.10 libstdc++6 \
+    && apt-get install -y --no-install-recommends libfmt9 libseccomp2 libspdlog1.10 libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 wasmd \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin wasmd \

@@ -28,8 +28,7 @@ constexpr int kPrSetMdwe = 65;
 constexpr int kPrGetMdwe = 66;
 constexpr unsigned long kMdweRefuseExecGain = 1;
 
-// RaiseThreadToRealTime's.
-constexpr rlim_t kWatchdogPriority = 2;
+constexpr rlim_t kWatchdogPriority = 1;
 
 absl::Status Refused(std::string_view what, absl::StatusCode code = absl::StatusCode::kInternal) {
   return {code, StrCat(what, ": ", std::strerror(errno))};  // NOLINT(concurrency-mt-unsafe)
@@ -92,15 +91,14 @@ absl::StatusOr<std::vector<std::string>> DropCapabilities(KeptCapabilities kept)
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) {
     return Refused("ambient capabilities cannot be dropped");
   }
-  bool changes = false;
-  for (size_t half = 0; half < sets.size(); ++half) {
+  std::array<__user_cap_data_struct, 2> fewer{};
+  for (size_t half = 0; half < fewer.size(); ++half) {
     const auto bits = static_cast<uint32_t>(keep >> (32 * half));
-    changes = changes || sets[half].effective != bits || sets[half].permitted != bits ||
-              sets[half].inheritable != 0;
-    sets[half] = {.effective = bits, .permitted = bits, .inheritable = 0};
+    fewer[half] = {.effective = bits, .permitted = bits, .inheritable = 0};
   }
-  // A service manager that has taken them all may forbid the call too, as our systemd unit does.
-  if (changes && ::syscall(SYS_capset, &header, sets.data()) != 0) {
+  // Where nothing is left to drop, a service manager may have forbidden the call.
+  if (std::memcmp(&sets, &fewer, sizeof(sets)) != 0 &&
+      ::syscall(SYS_capset, &header, fewer.data()) != 0) {
     return Refused("capabilities cannot be dropped");
   }
   std::vector<std::string> left;
