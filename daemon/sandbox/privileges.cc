@@ -28,7 +28,7 @@ constexpr int kPrSetMdwe = 65;
 constexpr int kPrGetMdwe = 66;
 constexpr unsigned long kMdweRefuseExecGain = 1;
 
-constexpr rlim_t kWatchdogPriority = 1;
+constexpr rlim_t kWatchdogPriority = 2;  // engine/base/thread_priority.h.
 
 absl::Status Refused(std::string_view what, absl::StatusCode code = absl::StatusCode::kInternal) {
   return {code, StrCat(what, ": ", std::strerror(errno))};  // NOLINT(concurrency-mt-unsafe)

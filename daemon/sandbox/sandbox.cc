@@ -28,13 +28,16 @@ namespace wasmd::daemon {
 namespace {
 
 // What the daemon and its libraries read while it runs. A path that is not there is left out.
-constexpr std::array<const char*, 6> kDaemonReads = {
+constexpr std::array<const char*, 9> kDaemonReads = {
     "/proc/self/status",               // daemon/observe/process_stats.cc.
     "/proc/self/pagemap",              // engine/platform/written_pages.cc.
     "/proc/self/maps",                 // C library: the main thread's stack.
     "/proc/sys/vm/overcommit_memory",  // C library: heaps of threads.
     "/sys/devices/system/cpu",         // C library, abseil: how many CPUs, how fast.
-    "/sys/fs/cgroup",                  // What memory there is for the daemon.
+    "/proc/self/mountinfo",
+    "/proc/self/cgroup",
+    "/proc/meminfo",
+    "/sys/fs/cgroup",  // What memory there is for the daemon.
 };
 
 // Files that libraries read when they are first used: they are used now.
