@@ -138,8 +138,8 @@ struct Preopen {
   // size, which goes with the run (0: as large as the daemon allows).
   int directory_fd = -1;
   std::string root;
-  std::optional<uint64_t> scratch_bytes;
   bool read_only = false;
+  std::optional<uint64_t> scratch_bytes = std::nullopt;
 };
 
 struct RunOptions {
