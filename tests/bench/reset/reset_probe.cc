@@ -103,7 +103,7 @@ void Run(int samples) {
       // New ones each time: what was written before leaves page tables that both would walk.
       MemorySlots slots;
       StoreCharge charge(nullptr);
-      Quota quota({"the test", kMemoryBytes}, charge);
+      Quota quota({"the probe", kMemoryBytes}, charge);
       const auto images = MakeMemoryImages((*module)->module(), slots);
       if (images.empty() || images[0] == nullptr) {
         Die("the module has no image");
