@@ -166,7 +166,10 @@ class NoDescriptors(WorldTest):
         self.assertIsNotNone(refused)
         self.assertGreater(len(holders), 2)
         self.assertEqual(refused.code, FAILURE)
-        self.assert_one_line(refused.stderr, "wasmctl", "no descriptor")
+        self.assert_one_line(refused.stderr, "wasmctl")
+        # Where the last ones go is a matter of how many the daemon has open itself: to one that was accepted and has
+        # descriptors to pass, or to one that is not accepted before its patience ends.
+        self.assertRegex(refused.stderr, "no descriptor|does not answer")
         for holder in holders:
             holder.dispose()
         self.wait_until_idle(daemon)
