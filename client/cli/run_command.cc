@@ -127,22 +127,22 @@ int Run(const Common& common, const RunArguments& arguments) {
     options.preopens.push_back({.guest_path = dir.guest_path,
                                 .directory_fd = *fd,
                                 .root = "",
-                                .scratch_bytes = std::nullopt,
-                                .read_only = dir.read_only});
+                                .read_only = dir.read_only,
+                                .scratch_bytes = std::nullopt});
   }
   for (const DirSpec& root : arguments.roots) {
     options.preopens.push_back({.guest_path = root.guest_path,
                                 .directory_fd = -1,
                                 .root = root.source,
-                                .scratch_bytes = std::nullopt,
-                                .read_only = root.read_only});
+                                .read_only = root.read_only,
+                                .scratch_bytes = std::nullopt});
   }
   for (const ScratchSpec& scratch : arguments.scratches) {
     options.preopens.push_back({.guest_path = scratch.guest_path,
                                 .directory_fd = -1,
                                 .root = "",
-                                .scratch_bytes = scratch.size_bytes,
-                                .read_only = false});
+                                .read_only = false,
+                                .scratch_bytes = scratch.size_bytes});
   }
   std::string message;
   if (absl::Status status = OpenSockets(arguments.sockets, files, options.socket_fds, message);
