@@ -191,9 +191,9 @@ void Channel::WakeClient() {
   Wake(end_.TakeSleeper());
 }
 
-void Channel::InterruptCall(uint64_t /*number*/, engine::InterruptReason reason) {
+void Channel::InterruptCall(uint64_t /*number*/, const Interruption& why) {
   if (InterruptGate* const gate = current_gate_.load(std::memory_order_relaxed)) {
-    gate->Interrupt(reason);
+    gate->Interrupt(why);
   }
 }
 
@@ -477,8 +477,8 @@ absl::Status Channel::CheckBegins(const Submission& message, const BoundFunc& fu
 void Channel::Answer(daemon::Visit& visit, BoundFunc& func, const Completion& answer) {
   end_.Complete(answer);
   calls_.store(calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  const bool was_interrupted = std::exchange(interrupted_by_, engine::InterruptReason::kNone) !=
-                               engine::InterruptReason::kNone;
+  const bool was_interrupted =
+      std::exchange(interrupted_by_, {}).reason != engine::InterruptReason::kNone;
   if (was_interrupted) [[unlikely]] {
     // While this thread still has the priority for it.
     WakeClient();
@@ -491,7 +491,12 @@ void Channel::Answer(daemon::Visit& visit, BoundFunc& func, const Completion& an
 void Channel::FillStop(const BoundFunc& func, engine::Stop stop, Completion& answer) {
   stop = OutlivingStop(std::move(stop));
   if (const auto* interrupt = std::get_if<engine::Interrupt>(&stop)) {
-    FillFailure(StatusOf(interrupt->reason, func.name()), answer);
+    FillFailure(interrupted_by_.limit.empty()
+                    ? StatusOf(interrupt->reason, func.name())
+                    : absl::ResourceExhaustedError(StrCat("the call of ", func.name(),
+                                                          " was stopped: it has no more than ",
+                                                          interrupted_by_.limit)),
+                answer);
     return;
   }
   if (const auto* exit = std::get_if<engine::Exit>(&stop)) {

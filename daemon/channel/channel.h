@@ -92,7 +92,7 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
   // ---- RingSource
 
   bool Visit(daemon::Visit& visit, uint32_t budget) override;
-  void InterruptCall(uint64_t number, engine::InterruptReason reason) override;
+  void InterruptCall(uint64_t number, const Interruption& why) override;
   void WakeClient() override;
   void Violate(std::string_view reason) override;
 
@@ -140,7 +140,7 @@ class Channel final : public RingSource, public std::enable_shared_from_this<Cha
   std::atomic<bool> turn_granted_{false};
   bool has_turn_ = false;      // Of a shared instance, for the call that runs.
   bool refused_turn_ = false;  // Too many wait already.
-  engine::InterruptReason interrupted_by_ = engine::InterruptReason::kNone;
+  Interruption interrupted_by_;
   uint64_t defers_wake_since_ns_ = 0;  // 0: it does not.
   std::vector<uint64_t> scratch_;      // Words on their way to and from the arena.
 

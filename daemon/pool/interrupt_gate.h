@@ -5,6 +5,7 @@
 #ifndef WASMD_DAEMON_POOL_INTERRUPT_GATE_H_
 #define WASMD_DAEMON_POOL_INTERRUPT_GATE_H_
 
+#include <string_view>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -13,6 +14,14 @@
 #include "engine/base/mutex.h"
 
 namespace wasmd::daemon {
+
+// Why a call over a ring is ended.
+struct Interruption {
+  engine::InterruptReason reason = engine::InterruptReason::kNone;
+  // A limit of the daemon's that it met, for people: "5s (--max-call-time)". The pool's. Empty:
+  // none.
+  std::string_view limit = {};
+};
 
 class InterruptGate {
  public:
@@ -25,29 +34,29 @@ class InterruptGate {
   void Arm(engine::Store& store) {
     const engine::MutexLock lock(mutex_);
     handle_ = store.ArmInterrupt();
-    if (reason_ != engine::InterruptReason::kNone) {
-      handle_.Interrupt(reason_);
+    if (interruption_.reason != engine::InterruptReason::kNone) {
+      handle_.Interrupt(interruption_.reason);
     }
   }
   // The first reason stays.
-  void Interrupt(engine::InterruptReason reason) {
+  void Interrupt(const Interruption& why) {
     const engine::MutexLock lock(mutex_);
-    if (reason_ == engine::InterruptReason::kNone) {
-      reason_ = reason;
-      handle_.Interrupt(reason);
+    if (interruption_.reason == engine::InterruptReason::kNone) {
+      interruption_ = why;
+      handle_.Interrupt(why.reason);
     }
   }
   // The call is over. kNone: nobody interrupted it. Otherwise the store is to be armed again before
   // its next call, which this interrupt must not hit.
-  engine::InterruptReason Settle() {
+  Interruption Settle() {
     const engine::MutexLock lock(mutex_);
-    return std::exchange(reason_, engine::InterruptReason::kNone);
+    return std::exchange(interruption_, {});
   }
 
  private:
   engine::Mutex mutex_;
   engine::InterruptHandle handle_ ABSL_GUARDED_BY(mutex_);
-  engine::InterruptReason reason_ ABSL_GUARDED_BY(mutex_) = engine::InterruptReason::kNone;
+  Interruption interruption_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace wasmd::daemon

@@ -4,7 +4,7 @@
 //   …
 //   timer.Remove(entry);
 //
-// Not for clients' deadlines (daemon/scheduler/deadline_timer.h). Time is CLOCK_MONOTONIC's: the
+// Not for clients' deadlines (watchdog.h). Time is CLOCK_MONOTONIC's: the
 // wall clock may jump. Its thread starts with it, since later there may be none to be had: the
 // constructor throws std::system_error then, while the daemon starts. Thread-safe.
 #ifndef WASMD_DAEMON_POOL_LIMIT_TIMER_H_

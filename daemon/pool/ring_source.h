@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "daemon/pool/engine_types.h"
+#include "daemon/pool/interrupt_gate.h"
 #include "daemon/pool/visit.h"
 #include "proto/ring/ring.h"
 
@@ -32,8 +32,8 @@ class RingSource {
   // parked until WorkerPool::Unpark, which may have been called already; nothing of the source has
   // been touched since that became possible.
   virtual bool Visit(daemon::Visit& visit, uint32_t budget) = 0;
-  // Under a claim that holds the call: ends it for `reason`.
-  virtual void InterruptCall(uint64_t number, engine::InterruptReason reason) = 0;
+  // Under a claim that holds the call: ends it.
+  virtual void InterruptCall(uint64_t number, const Interruption& why) = 0;
   // Wakes the client if it sleeps, and has something to see. Any thread, under a claim.
   virtual void WakeClient() = 0;
   // The client breaks the protocol. Nothing of it is served any more. Any thread; does not block.

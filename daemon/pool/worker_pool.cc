@@ -17,9 +17,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -98,6 +101,20 @@ std::vector<uint32_t> UsableCpus() {
   return cpus;
 }
 
+// Of a thread that lives.
+uint64_t CpuNs(pthread_t thread) {
+  clockid_t clock = 0;
+  timespec time{};
+  if (::pthread_getcpuclockid(thread, &clock) != 0 || ::clock_gettime(clock, &time) != 0) {
+    return 0;
+  }
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+std::string LimitText(absl::Duration limit, std::string_view what) {
+  return limit == absl::ZeroDuration() ? "" : StrCat(absl::FormatDuration(limit), what);
+}
+
 void Pin(uint32_t cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -124,7 +141,11 @@ struct WorkerPool::Worker {
   // The watchdog's own.
   uint64_t last_sequence = 0;  // At the last tick.
   Visit::Seen looked_at;
-  Visit::Seen ended;   // What it has interrupted.
+  Visit::Seen ended;  // What it has interrupted.
+  // The call that the last tick met, when a tick met it first, and the thread's CPU time then.
+  Visit::Seen timed;
+  uint64_t timed_since_ns = 0;
+  uint64_t timed_cpu_ns = 0;
   UniqueFd bell;       // Of the channel in whose visit it is stuck; a descriptor of our own, since
                        // the client's keeps the description in the set of those listened to.
   uint32_t bells = 0;  // Since the last tick.
@@ -132,6 +153,8 @@ struct WorkerPool::Worker {
 
 WorkerPool::WorkerPool(WorkerPoolOptions options)
     : options_(std::move(options)),
+      call_time_limit_(LimitText(options_.max_call_time, " (--max-call-time)")),
+      cpu_time_limit_(LimitText(options_.max_cpu_time, " of CPU time (--max-cpu-time)")),
       cpus_(UsableCpus()),
       watchdog_(*this, static_cast<uint64_t>(absl::ToInt64Nanoseconds(options_.tick))) {
   WASMD_CHECK(options_.workers >= 1 && options_.max_workers >= options_.workers);
@@ -378,15 +401,15 @@ void WorkerPool::InterruptVisits(const RingSource* only, engine::InterruptReason
     RingSource* const held = worker->visit.source();
     if (claim.seen().in_visit() && claim.seen().call != 0 && held != nullptr &&
         (only == nullptr || held == only)) {
-      InterruptCall(*worker, *held, claim, reason);
+      InterruptCall(*worker, *held, claim, {.reason = reason});
     }
   }
 }
 
 void WorkerPool::InterruptCall(const Worker& worker, RingSource& source, const VisitClaim& claim,
-                               engine::InterruptReason reason) {
+                               const Interruption& why) {
   claim.LendPriority(worker.thread);
-  source.InterruptCall(claim.seen().call - 1, reason);
+  source.InterruptCall(claim.seen().call - 1, why);
 }
 
 void WorkerPool::InterruptAll(engine::InterruptReason reason) {
@@ -705,13 +728,43 @@ void WorkerPool::EndIfDue(Worker& worker, RingSource& source, const VisitClaim& 
   if (seen.call == 0 || seen == worker.ended) {
     return;
   }
-  const bool is_overdue = seen.IsOverdue(now_ns);
-  if (is_overdue || source.end().IsCancelled(seen.call - 1)) {
-    worker.ended = seen;
-    InterruptCall(
-        worker, source, claim,
-        is_overdue ? engine::InterruptReason::kDeadline : engine::InterruptReason::kCancel);
+  Interruption why;
+  if (seen.IsOverdue(now_ns)) {
+    why.reason = engine::InterruptReason::kDeadline;
+  } else if (source.end().IsCancelled(seen.call - 1)) {
+    why.reason = engine::InterruptReason::kCancel;
+  } else if (why.limit = LimitPassed(worker, seen, now_ns); !why.limit.empty()) {
+    why.reason = engine::InterruptReason::kDeadline;
+  } else {
+    return;
   }
+  worker.ended = seen;
+  InterruptCall(worker, source, claim, why);
+}
+
+std::string_view WorkerPool::LimitPassed(Worker& worker, const Visit::Seen& seen,
+                                         uint64_t now_ns) const {
+  if (call_time_limit_.empty() && cpu_time_limit_.empty()) {
+    return {};
+  }
+  const uint64_t cpu_ns = cpu_time_limit_.empty() ? 0 : CpuNs(worker.thread);
+  if (seen != worker.timed) {
+    worker.timed = seen;
+    worker.timed_since_ns = now_ns;
+    worker.timed_cpu_ns = cpu_ns;
+    return {};
+  }
+  const auto has_passed = [](uint64_t since_ns, uint64_t at_ns, absl::Duration limit) {
+    return absl::Nanoseconds(static_cast<int64_t>(at_ns - since_ns)) >= limit;
+  };
+  if (!call_time_limit_.empty() &&
+      has_passed(worker.timed_since_ns, now_ns, options_.max_call_time)) {
+    return call_time_limit_;
+  }
+  if (!cpu_time_limit_.empty() && has_passed(worker.timed_cpu_ns, cpu_ns, options_.max_cpu_time)) {
+    return cpu_time_limit_;
+  }
+  return {};
 }
 
 void WorkerPool::ListenToBell(Worker& worker, const RingSource& source) {

@@ -40,6 +40,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -48,6 +49,7 @@
 
 #include "daemon/pool/asymmetric_fence.h"
 #include "daemon/pool/engine_types.h"
+#include "daemon/pool/interrupt_gate.h"
 #include "daemon/pool/ring_source.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/visit.h"
@@ -68,7 +70,11 @@ struct WorkerPoolOptions {
   absl::Duration max_spin = absl::Microseconds(50);
   uint32_t calls_per_visit = 8;
   absl::Duration spare_timeout = absl::Seconds(10);  // Spare threads end after so long.
-  std::function<void()> on_thread_start;             // May be null.
+  // What a call over a ring may take, by the clock and of its thread's CPU time; kept to one or two
+  // ticks. Zero: whatever its client lets it.
+  absl::Duration max_call_time = absl::ZeroDuration();
+  absl::Duration max_cpu_time = absl::ZeroDuration();
+  std::function<void()> on_thread_start;  // May be null.
 };
 
 class Lane;  // worker_pool.cc
@@ -151,7 +157,9 @@ class WorkerPool : public TaskRunner, private Watchdog::Subject {
   void EndIfDue(Worker& worker, RingSource& source, const VisitClaim& claim, uint64_t now_ns);
   // Under a claim that holds the call.
   static void InterruptCall(const Worker& worker, RingSource& source, const VisitClaim& claim,
-                            engine::InterruptReason reason);
+                            const Interruption& why);
+  // The limit that the call which two ticks have met has passed by now; empty: none.
+  std::string_view LimitPassed(Worker& worker, const Visit::Seen& seen, uint64_t now_ns) const;
   void ListenToBell(Worker& worker, const RingSource& source);
   void ForgetBell(Worker& worker);
   // Under a claim that holds the worker's visit.
@@ -172,6 +180,9 @@ class WorkerPool : public TaskRunner, private Watchdog::Subject {
   void InterruptVisits(const RingSource* only, engine::InterruptReason reason);
 
   const WorkerPoolOptions options_;
+  // For people; empty where there is no limit.
+  const std::string call_time_limit_;
+  const std::string cpu_time_limit_;
   const AsymmetricFence fence_;
   const std::vector<uint32_t> cpus_;  // That this process may use.
   Watchdog watchdog_;

@@ -52,6 +52,8 @@ WorkerPoolOptions CallPool(const Options& options) {
   pool.stack_bytes = options.wasm_stack_bytes + kHostStackBytes;
   pool.pin = options.pin;
   pool.max_spin = options.max_spin;
+  pool.max_call_time = options.max_call_time;
+  pool.max_cpu_time = options.max_cpu_time;
   pool.on_thread_start = &engine::Engine::PrepareThread;
   return pool;
 }

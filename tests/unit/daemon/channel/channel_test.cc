@@ -289,6 +289,53 @@ TEST_F(ChannelTest, DeadlinesEndCallsAndTheirInstance) {
   }
 }
 
+// A channel's own pool with limits of time, and what they do to endless calls.
+class LimitedChannelTest : public ChannelTest,
+                           public testing::WithParamInterface<absl::Duration WorkerPoolOptions::*> {
+ protected:
+  LimitedChannelTest() : limited_(LimitedOptions()) {}
+  ~LimitedChannelTest() override {
+    harness_ = nullptr;
+    limited_.InterruptAll(engine::InterruptReason::kShutdown);
+    limited_.Shutdown();
+  }
+  void SetUp() override {
+    ChannelTest::SetUp();
+    harness_ = std::make_unique<ChannelHarness>(engine_, &limited_);
+  }
+
+  WorkerPool limited_;
+
+ private:
+  static WorkerPoolOptions LimitedOptions() {
+    WorkerPoolOptions options = Options();
+    options.*GetParam() = absl::Milliseconds(20);
+    return options;
+  }
+};
+
+TEST_P(LimitedChannelTest, EndlessCallsMeetTheLimitAndOthersDoNot) {
+  const bool is_cpu = GetParam() == &WorkerPoolOptions::max_cpu_time;
+  const uint32_t add = harness_->BindFresh(module_, "add");
+  const uint32_t loop = harness_->BindFresh(module_, "loop");
+  for (int i = 0; i < 3; ++i) {
+    ExpectFailed(Call(ChannelHarness::CallOf(loop, {})), absl::StatusCode::kResourceExhausted,
+                 is_cpu ? "20ms of CPU time (--max-cpu-time)" : "20ms (--max-call-time)");
+    for (int j = 0; j < 1000; ++j) {
+      EXPECT_EQ(Call(ChannelHarness::CallOf(add, {1, 2})).payload[0], 3u);
+    }
+  }
+  // A client's deadline that comes first is what it is told.
+  Submission message = ChannelHarness::CallOf(loop, {});
+  message.deadline_ns = ring::MonotonicNs() + 2'000'000;
+  ExpectFailed(Call(message), absl::StatusCode::kDeadlineExceeded, "stopped at its deadline");
+}
+
+INSTANTIATE_TEST_SUITE_P(Times, LimitedChannelTest,
+                         testing::Values(&WorkerPoolOptions::max_call_time,
+                                         &WorkerPoolOptions::max_cpu_time),
+                         [](const auto& info) { return info.index == 0 ? "Call" : "Cpu"; });
+
 TEST_F(ChannelTest, ACallWhoseDeadlineHasPassedDoesNotBegin) {
   Submission message = ChannelHarness::CallOf(harness_->Bind(kept_, "count"), {});
   message.deadline_ns = 1;

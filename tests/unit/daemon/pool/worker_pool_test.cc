@@ -98,9 +98,9 @@ class EchoSource : public RingSource {
     }
     return goes_on;
   }
-  void InterruptCall(uint64_t number, engine::InterruptReason reason) override {
+  void InterruptCall(uint64_t number, const Interruption& why) override {
     EXPECT_EQ(number, end_.taken() - 1);
-    interrupted_by.store(static_cast<uint32_t>(reason));
+    interrupted_by.store(static_cast<uint32_t>(why.reason));
   }
   void WakeClient() override {
     if (end_.TakeSleeper() != ring::kAwake) {
