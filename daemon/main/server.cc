@@ -115,8 +115,8 @@ class Server::Impl {
         scratch(std::move(scratch_maker)),
         engine(std::move(made_engine)),
         accounts(options, ReadMemoryCeiling()),
-        store(*engine, options),
         scheduler(options),
+        store(*engine, options, &scheduler.workers_pool().watchdog()),
         services{options,  *engine,          store,    scheduler,
                  counters, std::move(roots), accounts, scratch.get()},
         sessions(services),
@@ -165,8 +165,8 @@ class Server::Impl {
   std::unique_ptr<ScratchMaker> scratch;
   std::unique_ptr<engine::Engine> engine;
   Accounts accounts;
-  ModuleStore store;
   Scheduler scheduler;
+  ModuleStore store;
   SessionServices services;
   SessionManager sessions;
   ChannelManager channels;

@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/time/time.h"
 
@@ -34,6 +34,15 @@ namespace {
 // Ticks without anything awake before they stop.
 constexpr uint32_t kQuietTicks = 16;
 constexpr size_t kEventsPerWait = 16;
+
+// Checks that ask for less would keep a CPU busy.
+constexpr absl::Duration kSoonestAgain = absl::Milliseconds(1);
+
+// Saturates: what is centuries away does not come.
+uint64_t TimeIn(absl::Duration after) {
+  return ring::MonotonicNs() +
+         static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(after), 0));
+}
 
 void Register(int epoll, int fd) {
   epoll_event event{};
@@ -64,11 +73,12 @@ bool Watchdog::Start() {
 }
 
 void Watchdog::Stop() {
-  std::map<Entry, std::shared_ptr<Invocation>> left;  // Released without the lock.
+  std::map<std::pair<uint64_t, Entry>, Check> left;  // Released without the lock.
   pthread_t thread{};
   {
     const MutexLock lock(mutex_);
-    left.swap(entries_);
+    left.swap(waiting_);
+    due_ns_.clear();
     if (std::exchange(stopped_, true) || !started_) {
       return;
     }
@@ -79,52 +89,76 @@ void Watchdog::Stop() {
   static_cast<void>(::pthread_join(thread, nullptr));
 }
 
-Watchdog::Entry Watchdog::Add(absl::Duration after, std::shared_ptr<Invocation> invocation) {
-  // Saturates: what is centuries away does not come.
-  const int64_t after_ns = std::max<int64_t>(absl::ToInt64Nanoseconds(after), 0);
-  const uint64_t deadline_ns = ring::MonotonicNs() + static_cast<uint64_t>(after_ns);
+Watchdog::Entry Watchdog::Add(absl::Duration after, Check check) {
   if (!Start()) {
-    return {};
+    return 0;
   }
-  Entry entry;
+  const uint64_t due_ns = TimeIn(after);
+  Entry entry = 0;
   {
     const MutexLock lock(mutex_);
     if (stopped_) {
-      return {};
+      return 0;
     }
-    entry = {deadline_ns, next_number_++};
-    entries_.emplace(entry, std::move(invocation));
+    entry = next_++;
+    due_ns_.emplace(entry, due_ns);
+    waiting_.emplace(std::pair(due_ns, entry), std::move(check));
   }
-  alarm_.Expect(deadline_ns);
+  alarm_.Expect(due_ns);
   return entry;
 }
 
-void Watchdog::Remove(const Entry& entry) {
-  std::shared_ptr<Invocation> removed;  // Released without the lock.
-  const MutexLock lock(mutex_);
-  if (const auto found = entries_.find(entry); found != entries_.end()) {
-    removed = std::move(found->second);
-    entries_.erase(found);
-  }
+Watchdog::Entry Watchdog::Add(absl::Duration after, std::shared_ptr<Invocation> invocation) {
+  return Add(after, [invocation = std::move(invocation)]() -> std::optional<absl::Duration> {
+    invocation->Interrupt(engine::InterruptReason::kDeadline);
+    return std::nullopt;
+  });
 }
 
-uint64_t Watchdog::InterruptDue(uint64_t now_ns) {
-  std::vector<std::shared_ptr<Invocation>> due;
-  uint64_t earliest = Alarm::kNever;
-  {
+void Watchdog::Remove(Entry entry) {
+  Check removed;  // Released without the lock.
+  const MutexLock lock(mutex_);
+  const auto found = due_ns_.find(entry);
+  if (found == due_ns_.end()) {
+    return;
+  }
+  if (const auto waiting = waiting_.find({found->second, entry}); waiting != waiting_.end()) {
+    removed = std::move(waiting->second);
+    waiting_.erase(waiting);
+  }
+  due_ns_.erase(found);
+}
+
+uint64_t Watchdog::CheckDue(uint64_t now_ns) {
+  while (true) {
+    Entry entry = 0;
+    Check check;  // Released without the lock.
+    {
+      const MutexLock lock(mutex_);
+      if (waiting_.empty()) {
+        return Alarm::kNever;
+      }
+      const auto first = waiting_.begin();
+      if (first->first.first > now_ns) {
+        return first->first.first;
+      }
+      entry = first->first.second;
+      check = std::move(first->second);
+      waiting_.erase(first);
+    }
+    const std::optional<absl::Duration> again = check();
     const MutexLock lock(mutex_);
-    while (!entries_.empty() && entries_.begin()->first.first <= now_ns) {
-      due.push_back(std::move(entries_.begin()->second));
-      entries_.erase(entries_.begin());
+    const auto found = due_ns_.find(entry);
+    if (found == due_ns_.end()) {  // Removed meanwhile.
+      continue;
     }
-    if (!entries_.empty()) {
-      earliest = entries_.begin()->first.first;
+    if (!again.has_value() || stopped_) {
+      due_ns_.erase(found);
+      continue;
     }
+    found->second = TimeIn(std::max(*again, kSoonestAgain));
+    waiting_.emplace(std::pair(found->second, entry), std::move(check));
   }
-  for (const std::shared_ptr<Invocation>& invocation : due) {
-    invocation->Interrupt(engine::InterruptReason::kDeadline);
-  }
-  return earliest;
 }
 
 void Watchdog::StartTicking() {
@@ -180,7 +214,7 @@ void Watchdog::Run() {
     if (!ticks && ticking_.load(std::memory_order_acquire)) {
       alarm_.Expect(next_tick_ns_.load(std::memory_order_relaxed));
     }
-    const uint64_t earliest = InterruptDue(look.now_ns);
+    const uint64_t earliest = CheckDue(look.now_ns);
     alarm_.Expect(std::min(earliest, subject_.LookAround(look)));
     if (look.is_tick) {
       StopTickingIfQuiet();

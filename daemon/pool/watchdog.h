@@ -1,7 +1,9 @@
 // Watchdog: the thread that ends what is overdue: the one place in the daemon that knows deadlines,
-// of calls that come over rings as of those that come by gRPC, and of programs.
+// of calls that come over rings as of those that come by gRPC, and of programs, and the limits that
+// time runs into.
 //
 //   Add(after, invocation)      an invocation that was queued, until Remove
+//   Add(after, check)           whatever else is to be looked at then, and maybe again
 //   alarm().Expect(deadline)    a call over a ring, whose deadline its visit tells (visit.h)
 //   StartTicking()              a worker is awake: from now on there is a tick as well
 //
@@ -19,8 +21,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -50,8 +55,10 @@ class Watchdog {
     // Something would miss the ticks.
     virtual bool AnyAwake() = 0;
   };
-  // Names an entry: its time and a number. Default-made: none.
-  using Entry = std::pair<uint64_t, uint64_t>;
+  // Called on its thread, one at a time; must not block. Returns how long to wait before it is
+  // called again (a millisecond at least); nullopt: never.
+  using Check = std::function<std::optional<absl::Duration>()>;
+  using Entry = uint64_t;  // 0: none.
 
   // `subject` outlives it.
   Watchdog(Subject& subject, uint64_t tick_ns);
@@ -64,10 +71,13 @@ class Watchdog {
   // Ends the thread. Deadlines that are left, and those that come afterwards, are forgotten.
   void Stop();
 
-  // `invocation` is interrupted with kDeadline when `after` has passed, unless Remove comes first.
-  // After Stop, and where there is no thread to be had, nothing happens.
+  // `check` is called when `after` has passed, unless Remove comes first. After Stop, and where
+  // there is no thread to be had, nothing happens.
+  Entry Add(absl::Duration after, Check check);
+  // Interrupts `invocation` with kDeadline.
   Entry Add(absl::Duration after, std::shared_ptr<Invocation> invocation);
-  void Remove(const Entry& entry);
+  // The check may be running, and end after this; it is not called any more. 0 does nothing.
+  void Remove(Entry entry);
 
   Alarm& alarm() { return alarm_; }
   // Ticks until nothing has been awake for a while.
@@ -84,8 +94,8 @@ class Watchdog {
  private:
   static void* Main(void* watchdog);
   void Run();
-  // Interrupts what is overdue. The earliest of the rest.
-  uint64_t InterruptDue(uint64_t now_ns);
+  // Calls the checks whose time has come. The earliest of the rest.
+  uint64_t CheckDue(uint64_t now_ns);
   void StopTickingIfQuiet();
 
   Subject& subject_;
@@ -98,8 +108,10 @@ class Watchdog {
   uint32_t quiet_ticks_ = 0;  // The thread's own.
 
   engine::Mutex mutex_;
-  std::map<Entry, std::shared_ptr<Invocation>> entries_ ABSL_GUARDED_BY(mutex_);
-  uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::map<std::pair<uint64_t, Entry>, Check> waiting_ ABSL_GUARDED_BY(mutex_);  // By their time.
+  // When each is due, or was when it is being called.
+  std::unordered_map<Entry, uint64_t> due_ns_ ABSL_GUARDED_BY(mutex_);
+  Entry next_ ABSL_GUARDED_BY(mutex_) = 1;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   pthread_t thread_ ABSL_GUARDED_BY(mutex_){};

@@ -22,7 +22,6 @@
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
-#include "daemon/pool/limit_timer.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/thread_pool.h"
 #include "daemon/pool/watchdog.h"
@@ -148,9 +147,9 @@ void Scheduler::Execute(TaskRunner& pool, Task& task) {
   const std::shared_ptr<InstanceGroup> group = work.group;
   std::function<void()> complete;
   if (work.invocation->Begin()) {
-    const LimitTimer::Entry cpu_limit = LimitCpuTime(work.invocation, work.limits.cpu_time);
+    const Watchdog::Entry cpu_limit = LimitCpuTime(work.invocation, work.limits.cpu_time);
     complete = work.run();
-    limits_.Remove(cpu_limit);
+    calls_.watchdog().Remove(cpu_limit);
     work.run = nullptr;
     work.invocation->End();
     Unregister(*work.invocation);
@@ -171,26 +170,27 @@ void Scheduler::PassTurn(TaskRunner& pool, InstanceGroup* group) {
   }
 }
 
-LimitTimer::Entry Scheduler::LimitWallTime(const std::shared_ptr<Invocation>& invocation,
-                                           const TimeLimits& limits) {
+Watchdog::Entry Scheduler::LimitWallTime(const std::shared_ptr<Invocation>& invocation,
+                                         const TimeLimits& limits) {
   if (limits.wall_time == absl::ZeroDuration()) {
     return 0;
   }
   const std::string limit =
       StrCat(absl::FormatDuration(limits.wall_time), " (", limits.wall_option, ")");
-  return limits_.Add(limits.wall_time, [invocation, limit]() -> std::optional<absl::Duration> {
-    invocation->Interrupt(engine::InterruptReason::kDeadline, limit);
-    return std::nullopt;
-  });
+  return calls_.watchdog().Add(limits.wall_time,
+                               [invocation, limit]() -> std::optional<absl::Duration> {
+                                 invocation->Interrupt(engine::InterruptReason::kDeadline, limit);
+                                 return std::nullopt;
+                               });
 }
 
-LimitTimer::Entry Scheduler::LimitCpuTime(const std::shared_ptr<Invocation>& invocation,
-                                          absl::Duration limit) {
+Watchdog::Entry Scheduler::LimitCpuTime(const std::shared_ptr<Invocation>& invocation,
+                                        absl::Duration limit) {
   if (limit == absl::ZeroDuration()) {
     return 0;
   }
   // One thread uses no more CPU time than passes.
-  return limits_.Add(limit, [invocation, limit]() -> std::optional<absl::Duration> {
+  return calls_.watchdog().Add(limit, [invocation, limit]() -> std::optional<absl::Duration> {
     const absl::Duration left = limit - invocation->cpu_time();
     if (left > absl::ZeroDuration()) {
       return left;
@@ -221,20 +221,20 @@ bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Ti
       found->second.deadline = entry;
     }
   }
-  if (const LimitTimer::Entry entry = LimitWallTime(invocation, limits); entry != 0) {
+  if (const Watchdog::Entry entry = LimitWallTime(invocation, limits); entry != 0) {
     const absl::MutexLock lock(&mutex_);
     if (const auto found = active_.find(invocation.get()); found != active_.end()) {
       found->second.wall_limit = entry;
     } else {
-      limits_.Remove(entry);
+      calls_.watchdog().Remove(entry);
     }
   }
   return true;
 }
 
 void Scheduler::Unregister(const Invocation& invocation) {
-  Watchdog::Entry deadline{};
-  LimitTimer::Entry wall_limit = 0;
+  Watchdog::Entry deadline = 0;
+  Watchdog::Entry wall_limit = 0;
   std::shared_ptr<Invocation> kept;  // Released without the lock.
   {
     const absl::MutexLock lock(&mutex_);
@@ -250,10 +250,8 @@ void Scheduler::Unregister(const Invocation& invocation) {
       ended_.SignalAll();
     }
   }
-  if (deadline.second != 0) {
-    calls_.watchdog().Remove(deadline);
-  }
-  limits_.Remove(wall_limit);
+  calls_.watchdog().Remove(deadline);
+  calls_.watchdog().Remove(wall_limit);
 }
 
 void Scheduler::StopAdmission() {
@@ -293,7 +291,6 @@ void Scheduler::Shutdown() {
   InterruptAll(engine::InterruptReason::kShutdown);
   calls_.Shutdown();
   runs_.Shutdown();
-  limits_.Shutdown();
 }
 
 std::vector<ActivityInfo> Scheduler::Activities(std::string_view principal) const {

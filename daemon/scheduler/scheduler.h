@@ -26,7 +26,6 @@
 #include "daemon/config/options.h"
 #include "daemon/pool/guest.h"
 #include "daemon/pool/invocation.h"
-#include "daemon/pool/limit_timer.h"
 #include "daemon/pool/task_runner.h"
 #include "daemon/pool/thread_pool.h"
 #include "daemon/pool/watchdog.h"
@@ -96,8 +95,8 @@ class Scheduler {
  private:
   struct Active {
     std::shared_ptr<Invocation> invocation;
-    Watchdog::Entry deadline;
-    LimitTimer::Entry wall_limit = 0;
+    Watchdog::Entry deadline = 0;
+    Watchdog::Entry wall_limit = 0;
   };
   class Task;
 
@@ -105,17 +104,15 @@ class Scheduler {
   absl::Status Place(TaskRunner& pool, const std::shared_ptr<Task>& task);
   bool Register(const std::shared_ptr<Invocation>& invocation, absl::Time deadline,
                 const TimeLimits& limits);
-  LimitTimer::Entry LimitWallTime(const std::shared_ptr<Invocation>& invocation,
-                                  const TimeLimits& limits);
-  LimitTimer::Entry LimitCpuTime(const std::shared_ptr<Invocation>& invocation,
-                                 absl::Duration limit);
+  Watchdog::Entry LimitWallTime(const std::shared_ptr<Invocation>& invocation,
+                                const TimeLimits& limits);
+  Watchdog::Entry LimitCpuTime(const std::shared_ptr<Invocation>& invocation, absl::Duration limit);
   void Unregister(const Invocation& invocation);
   void Execute(TaskRunner& pool, Task& task);
   void PassTurn(TaskRunner& pool, InstanceGroup* group);
 
   const uint32_t workers_;
   const uint32_t max_waiting_per_group_;
-  LimitTimer limits_;
   mutable absl::Mutex mutex_;
   absl::CondVar ended_ ABSL_GUARDED_BY(mutex_);
   bool admits_ ABSL_GUARDED_BY(mutex_) = true;

@@ -23,7 +23,7 @@
 #include "daemon/config/options.h"
 #include "daemon/config/text.h"
 #include "daemon/pool/engine_types.h"
-#include "daemon/pool/limit_timer.h"
+#include "daemon/pool/watchdog.h"
 #include "daemon/store/digest.h"
 #include "daemon/store/upload.h"
 #include "engine/base/status_macros.h"
@@ -61,12 +61,13 @@ absl::Status NotFound(std::string_view digest) {
 
 }  // namespace
 
-ModuleStore::ModuleStore(const engine::Engine& engine, const Options& options)
+ModuleStore::ModuleStore(const engine::Engine& engine, const Options& options, Watchdog* watchdog)
     : engine_(engine),
       limit_bytes_(options.module_store_bytes),
       max_module_bytes_(options.max_module_bytes),
       load_threads_(static_cast<int>(LoadThreads(options))),
       max_load_time_(options.max_load_time),
+      watchdog_(watchdog),
       pool_(LoadPool(options)) {}
 
 std::unique_ptr<Upload> ModuleStore::NewUpload(std::shared_ptr<Account> user) {
@@ -96,18 +97,18 @@ void ModuleStore::Load(LoadRequest request, LoadDone done) {
 
 absl::Status ModuleStore::WithinLoadTime(LoadRequest& request,
                                          const std::function<absl::Status()>& work) {
-  if (max_load_time_ == absl::ZeroDuration()) {
+  if (max_load_time_ == absl::ZeroDuration() || watchdog_ == nullptr) {
     return work();
   }
   const auto late = std::make_shared<std::atomic<bool>>(false);
-  const LimitTimer::Entry entry = limits_.Add(
+  const Watchdog::Entry entry = watchdog_->Add(
       max_load_time_, [late, cancel = request.cancel]() -> std::optional<absl::Duration> {
         late->store(true, std::memory_order_relaxed);
         cancel->store(true, std::memory_order_relaxed);
         return std::nullopt;
       });
   absl::Status status = work();
-  limits_.Remove(entry);
+  watchdog_->Remove(entry);
   if (absl::IsCancelled(status) && late->load(std::memory_order_relaxed)) {
     return absl::ResourceExhaustedError(StrCat("loading the module took more than ",
                                                absl::FormatDuration(max_load_time_),
@@ -428,7 +429,6 @@ ModuleStore::Totals ModuleStore::totals() const {
 
 void ModuleStore::Shutdown() {
   pool_.Shutdown();
-  limits_.Shutdown();
 }
 
 }  // namespace wasmd::daemon

@@ -29,8 +29,8 @@
 #include "daemon/account/account.h"
 #include "daemon/config/options.h"
 #include "daemon/pool/engine_types.h"
-#include "daemon/pool/limit_timer.h"
 #include "daemon/pool/thread_pool.h"
+#include "daemon/pool/watchdog.h"
 #include "daemon/store/upload.h"
 
 namespace wasmd::daemon {
@@ -70,7 +70,8 @@ class ModuleStore {
   using LoadDone = std::function<void(absl::StatusOr<Loaded>)>;
 
   // `engine` outlives the store.
-  ModuleStore(const engine::Engine& engine, const Options& options);
+  // `watchdog` minds --max-load-time, and outlives it; null: nobody does.
+  ModuleStore(const engine::Engine& engine, const Options& options, Watchdog* watchdog);
   ModuleStore(const ModuleStore&) = delete;
   ModuleStore& operator=(const ModuleStore&) = delete;
   ~ModuleStore() = default;
@@ -147,7 +148,7 @@ class ModuleStore {
   const uint64_t max_module_bytes_;
   const int load_threads_;
   const absl::Duration max_load_time_;
-  LimitTimer limits_;
+  Watchdog* const watchdog_;
   mutable absl::Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Flight> flights_ ABSL_GUARDED_BY(mutex_);

@@ -9,11 +9,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "daemon/pool/alarm.h"
@@ -160,6 +164,77 @@ TEST_F(WatchdogTest, InterruptsAtTheDeadlineAndNotBefore) {
   EXPECT_LE(subject_.looks.load(), 20);
 }
 
+TEST_F(WatchdogTest, ChecksInOrderOfTime) {
+  Start(kHour);
+  absl::Mutex mutex;
+  std::vector<int> order;
+  absl::Notification done;
+  const auto note = [&](int number) {
+    return [&, number]() -> std::optional<absl::Duration> {
+      const absl::MutexLock lock(&mutex);
+      order.push_back(number);
+      if (number == 3) {
+        done.Notify();
+      }
+      return std::nullopt;
+    };
+  };
+  watchdog_->Add(absl::Milliseconds(30), note(3));
+  watchdog_->Add(absl::Milliseconds(20), note(2));
+  watchdog_->Add(absl::Milliseconds(-5), note(1));
+  done.WaitForNotification();
+  const absl::MutexLock lock(&mutex);
+  EXPECT_THAT(order, testing::ElementsAre(1, 2, 3));
+}
+
+TEST_F(WatchdogTest, ChecksAgainUntilTheySayNo) {
+  Start(kHour);
+  std::atomic<int> count{0};
+  absl::Notification done;
+  watchdog_->Add(absl::ZeroDuration(), [&]() -> std::optional<absl::Duration> {
+    if (count.fetch_add(1) == 4) {
+      done.Notify();
+      return std::nullopt;
+    }
+    return absl::ZeroDuration();
+  });
+  done.WaitForNotification();
+  watchdog_->Stop();
+  EXPECT_EQ(count.load(), 5);
+}
+
+TEST_F(WatchdogTest, RemovedChecksAreNotCalled) {
+  Start(kHour);
+  const auto kept = std::make_shared<int>(1);
+  const Watchdog::Entry entry = watchdog_->Add(
+      absl::Hours(1), [kept]() -> std::optional<absl::Duration> { return std::nullopt; });
+  EXPECT_EQ(kept.use_count(), 2);
+  watchdog_->Remove(entry);
+  EXPECT_EQ(kept.use_count(), 1);
+  watchdog_->Remove(entry);
+  watchdog_->Remove(0);
+  // While it is being called: not again.
+  absl::Notification called;
+  absl::Notification removed;
+  std::atomic<int> count{0};
+  const Watchdog::Entry again = watchdog_->Add(absl::ZeroDuration(), [&] {
+    count.fetch_add(1);
+    called.Notify();
+    removed.WaitForNotification();
+    return std::optional(absl::ZeroDuration());
+  });
+  called.WaitForNotification();
+  watchdog_->Remove(again);
+  removed.Notify();
+  absl::Notification later;
+  watchdog_->Add(absl::Milliseconds(20), [&]() -> std::optional<absl::Duration> {
+    later.Notify();
+    return std::nullopt;
+  });
+  later.WaitForNotification();
+  EXPECT_EQ(count.load(), 1);
+}
+
 TEST_F(WatchdogTest, LooksWhenItsSubjectExpectsTo) {
   Start(kHour);
   for (int i = 0; i < 200; ++i) {
@@ -206,7 +281,7 @@ TEST_F(WatchdogTest, ForgetsWhatIsLeftWhenItStops) {
   EXPECT_EQ(left.use_count(), 2);
   watchdog_->Stop();
   EXPECT_EQ(left.use_count(), 1);
-  EXPECT_EQ(watchdog_->Add(absl::Milliseconds(1), left), Watchdog::Entry{});
+  EXPECT_EQ(watchdog_->Add(absl::Milliseconds(1), left), 0u);
   EXPECT_FALSE(watchdog_->Start());
   EXPECT_EQ(left.use_count(), 1);
 }

@@ -25,7 +25,9 @@
 
 #include "daemon/account/account.h"
 #include "daemon/config/options.h"
+#include "daemon/pool/alarm.h"
 #include "daemon/pool/engine_types.h"
+#include "daemon/pool/watchdog.h"
 #include "daemon/store/digest.h"
 #include "daemon/store/sections.h"
 #include "daemon/store/upload.h"
@@ -90,7 +92,7 @@ class ModuleStoreTest : public testing::Test {
 
   std::unique_ptr<engine::Engine> engine_ = *engine::Engine::Create({});
   Accounts accounts_{Small(), {}};
-  ModuleStore store_{*engine_, Small()};
+  ModuleStore store_{*engine_, Small(), nullptr};
 };
 
 TEST(DigestTest, IsSha256) {
@@ -228,7 +230,7 @@ TEST(ModuleStoreLimitsTest, AUsersModulesMakeRoomForEachOther) {
   options.max_user_module_bytes = 40 << 10;
   const std::unique_ptr<engine::Engine> engine = *engine::Engine::Create({});
   Accounts accounts(options, {});
-  ModuleStore store(*engine, options);
+  ModuleStore store(*engine, options, nullptr);
   const std::shared_ptr<Account> users[2] = {accounts.User("uid:1"), accounts.User("uid:2")};
   const auto load = [&](int user, int seed, size_t size) {
     ModuleStore::LoadRequest request;
@@ -266,6 +268,13 @@ TEST(ModuleStoreLimitsTest, AUsersModulesMakeRoomForEachOther) {
   store.Shutdown();
 }
 
+// Of a watchdog that minds loads alone.
+class NothingElse : public Watchdog::Subject {
+ public:
+  uint64_t LookAround(const Watchdog::Look& /*look*/) override { return Alarm::kNever; }
+  bool AnyAwake() override { return false; }
+};
+
 TEST(ModuleStoreLimitsTest, LoadsAreCountedAndTimed) {
   Options options = Small();
   options.max_user_loads = 1;
@@ -274,7 +283,9 @@ TEST(ModuleStoreLimitsTest, LoadsAreCountedAndTimed) {
   options.max_upload_bytes = 16 << 20;
   const std::unique_ptr<engine::Engine> engine = *engine::Engine::Create({});
   Accounts accounts(options, {});
-  ModuleStore store(*engine, options);
+  NothingElse nothing_else;
+  Watchdog watchdog(nothing_else, 1'000'000);
+  ModuleStore store(*engine, options, &watchdog);
   const std::shared_ptr<Account> user = accounts.User("uid:1");
   // Long enough that the timer comes in between.
   std::string text = "(module";
@@ -311,6 +322,7 @@ TEST(ModuleStoreLimitsTest, LoadsAreCountedAndTimed) {
   EXPECT_EQ(user->used(Resource::kModuleMemory), 0u);
   EXPECT_EQ(user->used(Resource::kLoads), 0u);
   store.Shutdown();
+  watchdog.Stop();
 }
 
 TEST_F(ModuleStoreTest, RefusesWhatIsNoModule) {
