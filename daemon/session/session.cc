@@ -60,9 +60,20 @@ T LowerOf(T requested, T limit) {
   return requested == T() ? limit : std::min(requested, limit);
 }
 
-// What the daemon itself keeps for a program.
-uint64_t HostBytesOf(const RunRequestSpec& spec, const GuestLimits& limits) {
+// What the daemon itself keeps for a program, the whole of its scratch directories with it.
+// `scratch_limit`: --max-scratch, which one without a size may have all of.
+uint64_t HostBytesOf(const RunRequestSpec& spec, const GuestLimits& limits,
+                     uint64_t scratch_limit) {
   uint64_t bytes = limits.wasm_stack_bytes + spec.buffer_bytes;
+  uint64_t scratch_bytes = 0;
+  for (const RunRequestSpec::Preopen& preopen : spec.preopens) {
+    if (const auto* scratch = std::get_if<RunRequestSpec::Preopen::Scratch>(&preopen.source)) {
+      const uint64_t size = scratch->size_bytes == 0 ? scratch_limit : scratch->size_bytes;
+      // More than the limit is refused when they are made.
+      scratch_bytes = std::min(scratch_limit, scratch_bytes + std::min(size, scratch_limit));
+    }
+  }
+  bytes += scratch_bytes;
   for (const std::vector<std::string>* texts : {&spec.args, &spec.env}) {
     for (const std::string& text : *texts) {
       bytes += sizeof(std::string) + text.size();
@@ -456,8 +467,10 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
   // First, since nothing else is to be had for a run that has no place; descriptors least of all.
   const GuestLimits limits = Limits(spec.limits, spec.fuel);
   absl::StatusOr<Charge> memory =
-      module.ok() ? account_->TakeCharge(Resource::kMemory, HostBytesOf(spec, limits))
-                  : module.status();
+      module.ok()
+          ? account_->TakeCharge(Resource::kMemory,
+                                 HostBytesOf(spec, limits, services_.options.max_scratch_bytes))
+          : module.status();
   const auto scratch = std::make_shared<std::vector<ScratchDirectory>>();
   absl::StatusOr<engine::WasiOptions> wasi =
       memory.ok() ? ResolveWasi(spec, *scratch) : memory.status();

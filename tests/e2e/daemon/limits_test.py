@@ -220,6 +220,15 @@ class SharedLimits(LimitsTest):
         self.start_holder(daemon, 30)
         self.start_holder(daemon, 30)  # Another's.
 
+    def test_scratch_directories_are_memory(self) -> None:
+        """The whole of it, before anything is written: a part of it would be found missing in the middle of a run."""
+        daemon = self.start_daemon("--max-session-memory", "50MiB")
+        for size in ("/s=48M", "/s"):
+            client = Client(daemon, "run", "--scratch", size, guest("hello"))
+            self.addCleanup(client.dispose)
+            self.assert_refused(client.end(), "50 MiB of memory", "--max-session-memory")
+        self.assert_given_back(daemon)
+
     def test_all_memory(self) -> None:
         """Many guests at once allocate all they can. Nobody is killed, and none sees another's limit as more than a refusal."""
         total = 192 * MIB
