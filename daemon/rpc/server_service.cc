@@ -43,7 +43,7 @@ std::vector<InvocationLimit> InvocationLimitsOf(const Options& options) {
   const auto millis = [](absl::Duration time) {
     return static_cast<uint64_t>(absl::ToInt64Milliseconds(time));
   };
-  return {
+  std::vector<InvocationLimit> limits = {
       {"memory", "--max-memory", v1::LIMIT_UNIT_BYTES, options.max_memory_bytes},
       {"table elements", "--max-table-elements", v1::LIMIT_UNIT_COUNT, options.max_table_elements},
       {"heap", "--max-heap", v1::LIMIT_UNIT_BYTES, options.max_heap_bytes},
@@ -59,6 +59,11 @@ std::vector<InvocationLimit> InvocationLimitsOf(const Options& options) {
       {"module size", "--max-module-size", v1::LIMIT_UNIT_BYTES, options.max_module_bytes},
       {"load time", "--max-load-time", v1::LIMIT_UNIT_MILLISECONDS, millis(options.max_load_time)},
   };
+  if (options.max_scratch_bytes != 0) {  // Otherwise there are none, which is not "no limit".
+    limits.push_back(
+        {"scratch directories", "--max-scratch", v1::LIMIT_UNIT_BYTES, options.max_scratch_bytes});
+  }
+  return limits;
 }
 
 void ToWire(const Account& account, v1::LimitScope scope, v1::GetLimitsResponse& response) {

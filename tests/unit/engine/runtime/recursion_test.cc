@@ -22,11 +22,14 @@
 #include <vector>
 
 #include "engine/base/str_cat.h"
+#include "tests/support/on_thread.h"
 #include "tests/support/test_instance.h"
 #include "tests/support/wasm_builder.h"
 
 namespace wasmd::engine {
 namespace {
+
+using tests::OnThread;
 
 std::string Times(size_t count, std::string_view text) {
   std::string all;
@@ -146,23 +149,6 @@ class Guests {
   std::unique_ptr<Store> store_;
   Instance* instance_ = nullptr;
 };
-
-void OnThread(size_t stack_bytes, const std::function<void()>& body) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, stack_bytes), 0);
-  pthread_t thread;
-  ASSERT_EQ(pthread_create(
-                &thread, &attributes,
-                [](void* argument) -> void* {
-                  (*static_cast<const std::function<void()>*>(argument))();
-                  return nullptr;
-                },
-                const_cast<std::function<void()>*>(&body)),
-            0);
-  pthread_attr_destroy(&attributes);
-  pthread_join(thread, nullptr);
-}
 
 // On a stack that is no thread's.
 void OnForeignStack(size_t stack_bytes, const std::function<void()>& body) {

@@ -9,28 +9,13 @@
 #include <vector>
 
 #include "engine/wasm/limits.h"
+#include "tests/support/on_thread.h"
 #include "tests/support/test_instance.h"
 
 namespace wasmd::engine {
 namespace {
 
-// On a thread with a stack of that size.
-void OnThread(size_t stack_bytes, const std::function<void()>& body) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, stack_bytes), 0);
-  pthread_t thread;
-  ASSERT_EQ(pthread_create(
-                &thread, &attributes,
-                [](void* argument) -> void* {
-                  (*static_cast<const std::function<void()>*>(argument))();
-                  return nullptr;
-                },
-                const_cast<std::function<void()>*>(&body)),
-            0);
-  pthread_attr_destroy(&attributes);
-  pthread_join(thread, nullptr);
-}
+using tests::OnThread;
 
 // The lowest address of this thread's stack that is no guard.
 uint64_t ThreadStackLow() {
