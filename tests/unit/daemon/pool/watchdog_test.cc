@@ -13,8 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -23,6 +21,7 @@
 #include "daemon/pool/alarm.h"
 #include "daemon/pool/engine_types.h"
 #include "daemon/pool/invocation.h"
+#include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
 #include "proto/ring/wait.h"
 
@@ -166,15 +165,15 @@ TEST_F(WatchdogTest, InterruptsAtTheDeadlineAndNotBefore) {
 
 TEST_F(WatchdogTest, ChecksInOrderOfTime) {
   Start(kHour);
-  absl::Mutex mutex;
+  engine::Mutex mutex;
   std::vector<int> order;
-  absl::Notification done;
+  std::atomic<bool> done{false};
   const auto note = [&](int number) {
     return [&, number]() -> std::optional<absl::Duration> {
-      const absl::MutexLock lock(&mutex);
+      const engine::MutexLock lock(mutex);
       order.push_back(number);
       if (number == 3) {
-        done.Notify();
+        done.store(true);
       }
       return std::nullopt;
     };
@@ -182,23 +181,23 @@ TEST_F(WatchdogTest, ChecksInOrderOfTime) {
   watchdog_->Add(absl::Milliseconds(30), note(3));
   watchdog_->Add(absl::Milliseconds(20), note(2));
   watchdog_->Add(absl::Milliseconds(-5), note(1));
-  done.WaitForNotification();
-  const absl::MutexLock lock(&mutex);
+  ASSERT_TRUE(Eventually([&] { return done.load(); }));
+  const engine::MutexLock lock(mutex);
   EXPECT_THAT(order, testing::ElementsAre(1, 2, 3));
 }
 
 TEST_F(WatchdogTest, ChecksAgainUntilTheySayNo) {
   Start(kHour);
   std::atomic<int> count{0};
-  absl::Notification done;
+  std::atomic<bool> done{false};
   watchdog_->Add(absl::ZeroDuration(), [&]() -> std::optional<absl::Duration> {
     if (count.fetch_add(1) == 4) {
-      done.Notify();
+      done.store(true);
       return std::nullopt;
     }
     return absl::ZeroDuration();
   });
-  done.WaitForNotification();
+  ASSERT_TRUE(Eventually([&] { return done.load(); }));
   watchdog_->Stop();
   EXPECT_EQ(count.load(), 5);
 }
@@ -214,24 +213,24 @@ TEST_F(WatchdogTest, RemovedChecksAreNotCalled) {
   watchdog_->Remove(entry);
   watchdog_->Remove(0);
   // While it is being called: not again.
-  absl::Notification called;
-  absl::Notification removed;
+  std::atomic<bool> called{false};
+  std::atomic<bool> removed{false};
   std::atomic<int> count{0};
   const Watchdog::Entry again = watchdog_->Add(absl::ZeroDuration(), [&] {
     count.fetch_add(1);
-    called.Notify();
-    removed.WaitForNotification();
+    called.store(true);
+    EXPECT_TRUE(Eventually([&] { return removed.load(); }));
     return std::optional(absl::ZeroDuration());
   });
-  called.WaitForNotification();
+  ASSERT_TRUE(Eventually([&] { return called.load(); }));
   watchdog_->Remove(again);
-  removed.Notify();
-  absl::Notification later;
+  removed.store(true);
+  std::atomic<bool> later{false};
   watchdog_->Add(absl::Milliseconds(20), [&]() -> std::optional<absl::Duration> {
-    later.Notify();
+    later.store(true);
     return std::nullopt;
   });
-  later.WaitForNotification();
+  ASSERT_TRUE(Eventually([&] { return later.load(); }));
   EXPECT_EQ(count.load(), 1);
 }
 
