@@ -58,12 +58,21 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
       StartProgram();
       return;
     }
-    const absl::MutexLock lock(&mutex_);
-    if (!ok) {
-      CloseStdin();
-      return;
+    Session::Started rejected;
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (!ok) {
+        CloseStdin();
+        return;
+      }
+      if (!TakeStdin()) {
+        rejected = invocation_;
+      }
     }
-    TakeStdin();
+    // Without the lock: an invocation that still waits ends within this call, in OnProgramEnd.
+    if (rejected != nullptr) {
+      rejected->Interrupt(engine::InterruptReason::kCancel);
+    }
   }
 
   void OnWriteDone(bool ok) override {
@@ -229,29 +238,35 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
 
   // ---- Standard input
 
-  void TakeStdin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  // False: the client broke the protocol. The guest is to be stopped, and the RPC ends with
+  // `rejected_`.
+  bool TakeStdin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     switch (request_.kind_case()) {
       case v1::RunRequest::kStdinData:
         if (request_.stdin_data().size() > kMaxStdinChunkBytes) {
-          Reject(absl::InvalidArgumentError("stdin_data has at most 1 MiB"));
-        } else if (stdin_ != nullptr && !stdin_eof_) {
+          rejected_ = absl::InvalidArgumentError("stdin_data has at most 1 MiB");
+          ReadOn();
+          return false;
+        }
+        if (stdin_ != nullptr && !stdin_eof_) {
           rest_ = std::move(*request_.mutable_stdin_data());
           rest_offset_ = 0;
           PushStdin();
-          return;
+          return true;
         }
         // Nobody wants it: the program was given another stdin.
         ReadOn();
-        return;
+        return true;
       case v1::RunRequest::kStdinEof:
         CloseStdin();
         ReadOn();
-        return;
+        return true;
       case v1::RunRequest::kStart:
       case v1::RunRequest::KIND_NOT_SET:
         break;
     }
-    Reject(absl::InvalidArgumentError("after a run's start come stdin_data and stdin_eof"));
+    rejected_ = absl::InvalidArgumentError("after a run's start come stdin_data and stdin_eof");
+    return false;
   }
 
   // Gives the guest what there is room for, and reads on when all is in the queue.
@@ -278,12 +293,6 @@ class RunReactor final : public grpc::ServerBidiReactor<v1::RunRequest, v1::RunR
     if (!finished_) {
       StartRead(&request_);
     }
-  }
-
-  // The client broke the protocol: the guest is stopped, and the RPC ends with `status`.
-  void Reject(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    rejected_ = status;
-    invocation_->Interrupt(engine::InterruptReason::kCancel);
   }
 
   // ---- Output and end

@@ -216,9 +216,11 @@ bool Scheduler::Register(const std::shared_ptr<Invocation>& invocation, absl::Ti
     const Watchdog::Entry entry =
         calls_.watchdog().Add(remaining - ReplyMargin(remaining), invocation);
     const absl::MutexLock lock(&mutex_);
-    // Gone already where the deadline has passed: then the watchdog has no entry either.
+    // Gone already where the deadline has passed, or somebody has cancelled it.
     if (const auto found = active_.find(invocation.get()); found != active_.end()) {
       found->second.deadline = entry;
+    } else {
+      calls_.watchdog().Remove(entry);
     }
   }
   if (const Watchdog::Entry entry = LimitWallTime(invocation, limits); entry != 0) {

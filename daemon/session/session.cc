@@ -60,6 +60,9 @@ T LowerOf(T requested, T limit) {
   return requested == T() ? limit : std::min(requested, limit);
 }
 
+// What the kernel keeps for a scratch directory besides its files: a mount, a file system.
+constexpr uint64_t kScratchHostBytes = uint64_t{64} << 10;
+
 // What the daemon itself keeps for a program, the whole of its scratch directories with it.
 // `scratch_limit`: --max-scratch, which one without a size may have all of.
 uint64_t HostBytesOf(const RunRequestSpec& spec, const GuestLimits& limits,
@@ -71,6 +74,7 @@ uint64_t HostBytesOf(const RunRequestSpec& spec, const GuestLimits& limits,
       const uint64_t size = scratch->size_bytes == 0 ? scratch_limit : scratch->size_bytes;
       // More than the limit is refused when they are made.
       scratch_bytes = std::min(scratch_limit, scratch_bytes + std::min(size, scratch_limit));
+      bytes += kScratchHostBytes;
     }
   }
   bytes += scratch_bytes;
@@ -472,8 +476,18 @@ Session::StartedRun Session::Run(RunRequestSpec spec, Done<GuestResult> done) {
                                  HostBytesOf(spec, limits, services_.options.max_scratch_bytes))
           : module.status();
   const auto scratch = std::make_shared<std::vector<ScratchDirectory>>();
-  absl::StatusOr<engine::WasiOptions> wasi =
-      memory.ok() ? ResolveWasi(spec, *scratch) : memory.status();
+  const auto resolve = [&]() -> absl::StatusOr<engine::WasiOptions> {
+    WASMD_RETURN_IF_ERROR(memory.status());
+    // Before descriptors are opened and directories made for them.
+    const size_t files = spec.preopens.size() + spec.sockets.size() + 3;
+    if (files > limits.open_files) {
+      return absl::InvalidArgumentError(StrCat("a program that begins with ", files,
+                                               " open files is over the limit of ",
+                                               limits.open_files, " (--max-open-files)"));
+    }
+    return ResolveWasi(spec, *scratch);
+  };
+  absl::StatusOr<engine::WasiOptions> wasi = resolve();
   if (!wasi.ok()) {
     done(wasi.status());
     return {};

@@ -92,11 +92,12 @@ absl::Status WasiContext::Open() {
                      " sockets and 3 standard streams are more than the limit of ",
                      options_.limits.max_open_files, " open files"));
   }
+  const size_t begins_with = options_.preopens.size() + options_.sockets.size() + 3;
   if (const std::optional<NamedLimit> refusal =
-          descriptors_.Hold(static_cast<uint32_t>(options_.preopens.size()) + 3)) {
+          descriptors_.Hold(static_cast<uint32_t>(begins_with))) {
     return absl::ResourceExhaustedError(
-        StrCat("the program's streams and directories are over the limit ", refusal->name, " of ",
-               refusal->amount, " open files"));
+        StrCat("the program's streams, directories and sockets are over the limit ", refusal->name,
+               " of ", refusal->amount, " open files"));
   }
   start_monotonic_ns_ = options_.monotonic_ns ? 0 : KernelNs(CLOCK_MONOTONIC);
 

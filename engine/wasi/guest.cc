@@ -75,7 +75,7 @@ Answer Guest::LoadString(uint32_t address, uint32_t size, std::string& text) {
 
 bool Guest::interrupted() const {
   if (interrupt_fd_ < 0) {
-    return false;
+    return host_ != nullptr && host_->interrupt_requested();
   }
   pollfd interrupt = {interrupt_fd_, POLLIN, 0};
   return ::poll(&interrupt, 1, 0) > 0;

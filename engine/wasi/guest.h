@@ -18,6 +18,7 @@
 #include <string>
 #include <type_traits>
 
+#include "engine/runtime/host_func.h"
 #include "engine/wasi/errno.h"
 
 namespace wasmd::engine {
@@ -59,9 +60,11 @@ class [[nodiscard]] Answer {
 
 class Guest {
  public:
-  // `interrupt_fd` polls readable once the invocation is to stop; negative: never.
-  explicit Guest(std::span<std::byte> memory, int interrupt_fd = -1)
-      : memory_(memory), interrupt_fd_(interrupt_fd) {}
+  // `interrupt_fd` polls readable once the invocation is to stop. Negative: there is none; then
+  // `host`, where there is one, knows, and what waits is woken up by a signal.
+  explicit Guest(std::span<std::byte> memory, int interrupt_fd = -1,
+                 const HostContext* host = nullptr)
+      : memory_(memory), interrupt_fd_(interrupt_fd), host_(host) {}
 
   template <typename T>
   bool Load(uint64_t address, T& value) {
@@ -114,6 +117,7 @@ class Guest {
 
   std::span<std::byte> memory_;
   int interrupt_fd_;
+  const HostContext* host_ = nullptr;
   bool misaligned_ = false;
 };
 

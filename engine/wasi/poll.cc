@@ -141,6 +141,9 @@ Answer WasiContext::PollOneoff(Guest& guest, uint32_t subscriptions, uint32_t ev
     if (result < 0 && errno != EINTR) {
       return ErrnoOfHost(errno);
     }
+    if (result < 0 && guest.interrupted()) {
+      return Answer::Interrupted();
+    }
     if (result >= 0 && polled[0].revents != 0) {
       return Answer::Interrupted();
     }

@@ -290,6 +290,9 @@ Answer WaitFor(Guest& guest, int fd, short events) {
       if (errno != EINTR) {
         return ErrnoOfHost(errno);
       }
+      if (guest.interrupted()) {
+        return Answer::Interrupted();
+      }
       continue;
     }
     if (polled[1].revents != 0) {

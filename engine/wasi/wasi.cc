@@ -69,7 +69,7 @@ WasiFunction Bind(std::string_view name, WasiContext& context,
   }
   const auto callback = [&context, member](HostContext& host, std::span<const Value> args,
                                            std::span<Value> results) {
-    Guest guest(host.memory(), host.interrupt_fd());
+    Guest guest(host.memory(), host.interrupt_fd(), &host);
     const auto call = [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
       return (context.*member)(guest, FromValue<Args>(args[kIndex])...);
     };

@@ -334,7 +334,7 @@ TEST_P(LimitedChannelTest, EndlessCallsMeetTheLimitAndOthersDoNot) {
 INSTANTIATE_TEST_SUITE_P(Times, LimitedChannelTest,
                          testing::Values(&WorkerPoolOptions::max_call_time,
                                          &WorkerPoolOptions::max_cpu_time),
-                         [](const auto& info) { return info.index == 0 ? "Call" : "Cpu"; });
+                         [](const auto& each) { return each.index == 0 ? "Call" : "Cpu"; });
 
 TEST_F(ChannelTest, ACallWhoseDeadlineHasPassedDoesNotBegin) {
   Submission message = ChannelHarness::CallOf(harness_->Bind(kept_, "count"), {});

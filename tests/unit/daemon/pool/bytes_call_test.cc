@@ -480,8 +480,8 @@ TEST_P(BytesCallTest, AnAbandonedInstanceIsNotCalled) {
 INSTANTIATE_TEST_SUITE_P(BoundsChecks, BytesCallTest,
                          testing::Values(engine::BoundsChecks::kGuardPages,
                                          engine::BoundsChecks::kExplicit),
-                         [](const auto& info) {
-                           return info.param == engine::BoundsChecks::kGuardPages ? "Guards"
+                         [](const auto& each) {
+                           return each.param == engine::BoundsChecks::kGuardPages ? "Guards"
                                                                                   : "Explicit";
                          });
 

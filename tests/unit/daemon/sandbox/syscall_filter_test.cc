@@ -206,8 +206,8 @@ TEST_P(SyscallFilterTest, OtherArchitecturesEndTheProcess) {
 
 INSTANTIATE_TEST_SUITE_P(Modes, SyscallFilterTest,
                          testing::Values(SandboxMode::kBasic, SandboxMode::kStrict),
-                         [](const auto& info) {
-                           return info.param == SandboxMode::kBasic ? "Basic" : "Strict";
+                         [](const auto& each) {
+                           return each.param == SandboxMode::kBasic ? "Basic" : "Strict";
                          });
 
 // ---- Calls that depend on their arguments

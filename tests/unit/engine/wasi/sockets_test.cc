@@ -123,6 +123,34 @@ TEST_F(SocketsTest, OnlyStreamSocketsAreTaken) {
   EXPECT_TRUE(absl::IsInvalidArgument(WasiContext(std::move(options)).Open()));
 }
 
+class FourFiles : public Accountant {
+ public:
+  std::optional<NamedLimit> Charge(uint64_t amount) override {
+    if (used + amount > 4) {
+      return NamedLimit{"four files", 4};
+    }
+    used += amount;
+    return std::nullopt;
+  }
+  void Release(uint64_t amount) override { used -= amount; }
+  uint64_t used = 0;
+};
+
+TEST_F(SocketsTest, AreChargedBeforeTheyAreTaken) {
+  const auto files = std::make_shared<FourFiles>();
+  for (const size_t sockets : {size_t{1}, size_t{2}}) {
+    WasiOptions options;
+    options.limits.open_files = files;
+    for (size_t i = 0; i < sockets; ++i) {
+      options.sockets.push_back({Pair().first});
+    }
+    const absl::Status opened = WasiContext(std::move(options)).Open();
+    EXPECT_EQ(opened.ok(), sockets == 1) << opened;
+    EXPECT_TRUE(sockets == 1 || absl::IsResourceExhausted(opened));
+    EXPECT_EQ(files->used, 0u);
+  }
+}
+
 TEST_F(SocketsTest, StandBehindThePreopens) {
   WasiOptions options;
   options.preopens.push_back({"/a", OpenDirectory(root()), false});
