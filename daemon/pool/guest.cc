@@ -405,22 +405,22 @@ absl::StatusOr<CallGuestResult> CallFreshGuest(const std::shared_ptr<engine::Run
   WASMD_ASSIGN_OR_RETURN(const std::vector<engine::Value> args,
                          ArgumentsFor(nullptr, spec.func, *type, spec.args));
   CallGuestResult called;
-  WASMD_RETURN_IF_ERROR(WithFreshInstance(
-      env, limits, std::move(module), invocation, called.result,
-      [&](engine::Instance& instance) -> absl::Status {
-        WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance.Func(spec.func));
-        WASMD_RETURN_IF_ERROR(Call(func, args, called.result));
-        for (const engine::Value& value : called.result.values) {
-          if (engine::IsRef(value.type) && !value.is_null_ref()) {
-            return absl::FailedPreconditionError(
-                StrCat("\"", spec.func,
-                       "\" returned a reference, which does not outlive its instance; create an "
-                       "instance and call that"));
-          }
-          called.values.push_back({value, 0});
-        }
-        return absl::OkStatus();
-      }));
+  const auto call = [&](engine::Instance& instance) -> absl::Status {
+    WASMD_ASSIGN_OR_RETURN(const engine::FuncHandle func, instance.Func(spec.func));
+    WASMD_RETURN_IF_ERROR(Call(func, args, called.result));
+    for (const engine::Value& value : called.result.values) {
+      if (engine::IsRef(value.type) && !value.is_null_ref()) {
+        return absl::FailedPreconditionError(
+            StrCat("\"", spec.func,
+                   "\" returned a reference, which does not outlive its instance; create an "
+                   "instance and call that"));
+      }
+      called.values.push_back({value, 0});
+    }
+    return absl::OkStatus();
+  };
+  WASMD_RETURN_IF_ERROR(
+      WithFreshInstance(env, limits, std::move(module), invocation, called.result, call));
   called.result.values.clear();
   return called;
 }

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/runtime/quota.h"
+#include "tests/support/counting_accountant.h"
 #include "tests/support/test_instance.h"
 #include "tests/support/wat.h"
 
@@ -18,27 +19,9 @@ namespace {
 
 using testing::HasSubstr;
 
-// Charges up to a limit, from one thread.
-class UpTo : public Accountant {
- public:
-  explicit UpTo(uint64_t limit) : limit_(limit) {}
-  std::optional<NamedLimit> Charge(uint64_t amount) override {
-    if (amount > limit_ - used_) {
-      return NamedLimit{"--limit-of-test", limit_};
-    }
-    used_ += amount;
-    return std::nullopt;
-  }
-  void Release(uint64_t amount) override {
-    ASSERT_LE(amount, used_) << "more is given back than was taken";
-    used_ -= amount;
-  }
-  uint64_t used() const { return used_; }
-
- private:
-  const uint64_t limit_;
-  uint64_t used_ = 0;
-};
+std::shared_ptr<tests::CountingAccountant> UpTo(uint64_t limit) {
+  return std::make_shared<tests::CountingAccountant>(NamedLimit{"--limit-of-test", limit});
+}
 
 constexpr std::string_view kGrows = R"((module
     (memory (export "memory") 2)
@@ -57,7 +40,7 @@ TestInstanceOptions ChargedTo(std::shared_ptr<Accountant> accountant) {
 constexpr uint64_t kSlackBytes = 2 * StoreCharge::kStepBytes + (64 << 10);
 
 TEST(AccountingTest, MemoriesAndTablesAreChargedAndGivenBack) {
-  const auto accountant = std::make_shared<UpTo>(1 << 30);
+  const auto accountant = UpTo(1 << 30);
   {
     TestInstance instance(kGrows, Tier::kBaseline, ChargedTo(accountant));
     EXPECT_GE(accountant->used(), 2 * kWasmPageBytes);
@@ -74,7 +57,7 @@ TEST(AccountingTest, MemoriesAndTablesAreChargedAndGivenBack) {
 }
 
 TEST(AccountingTest, ItsRefusalIsTheGuestsMinusOneAndNamed) {
-  const auto accountant = std::make_shared<UpTo>(1 << 20);
+  const auto accountant = UpTo(1 << 20);
   {
     TestInstance instance(kGrows, Tier::kBaseline, ChargedTo(accountant));
     EXPECT_THAT(instance.Invoke("grow", {Value::I32(15)}), Returns({Value::I32(-1)}));
@@ -99,7 +82,7 @@ TEST(AccountingTest, TheStoresOwnLimitsAreNamedToo) {
 }
 
 TEST(AccountingTest, AnInstanceThatIsRefusedCostsNothing) {
-  const auto accountant = std::make_shared<UpTo>(1 << 20);
+  const auto accountant = UpTo(1 << 20);
   StoreOptions options;
   options.accountant = accountant;
   {
@@ -125,7 +108,7 @@ TEST(AccountingTest, ElementSegmentsAreCharged) {
   }
   wat += "))";
   const std::shared_ptr<LoadedModule> module = LoadWat(wat);
-  const auto accountant = std::make_shared<UpTo>(1 << 20);
+  const auto accountant = UpTo(1 << 20);
   StoreOptions options;
   options.accountant = accountant;
   {
@@ -144,7 +127,7 @@ TEST(AccountingTest, ElementSegmentsAreCharged) {
 TEST(AccountingTest, MachineCodeIsChargedUntilTheModuleGoes) {
   const Bytes wasm = Wat(R"((module (func (export "f") (result i32) (i32.const 7))))");
   const auto bytes = std::vector<std::byte>(AsBytes(wasm).begin(), AsBytes(wasm).end());
-  const auto accountant = std::make_shared<UpTo>(1 << 20);
+  const auto accountant = UpTo(1 << 20);
   LoadOptions options;
   options.code_accountant = accountant;
   {
@@ -157,7 +140,7 @@ TEST(AccountingTest, MachineCodeIsChargedUntilTheModuleGoes) {
   }
   EXPECT_EQ(accountant->used(), 0u);
 
-  options.code_accountant = std::make_shared<UpTo>(1);
+  options.code_accountant = UpTo(1);
   absl::StatusOr<std::shared_ptr<LoadedModule>> lazy = TestEngine().Load(bytes, options);
   ASSERT_TRUE(lazy.ok()) << lazy.status();
   TestInstance instance(*std::move(lazy));

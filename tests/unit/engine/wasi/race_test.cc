@@ -146,8 +146,8 @@ class RaceTest : public WasiTest {
         default:
           moves += ::renameat2(place.directory.get(), place.name.c_str(), spares.get(),
                                spare.c_str(), RENAME_EXCHANGE) == 0
-                       ? 1
-                       : 0;
+                       ? 1U
+                       : 0U;
           break;
       }
     }

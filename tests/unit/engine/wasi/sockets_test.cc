@@ -24,6 +24,7 @@
 #include "engine/base/unique_fd.h"
 #include "engine/wasi/abi.h"
 #include "engine/wasi/context.h"
+#include "tests/support/counting_accountant.h"
 #include "tests/unit/engine/wasi/fixture.h"
 
 namespace wasmd::engine {
@@ -123,21 +124,8 @@ TEST_F(SocketsTest, OnlyStreamSocketsAreTaken) {
   EXPECT_TRUE(absl::IsInvalidArgument(WasiContext(std::move(options)).Open()));
 }
 
-class FourFiles : public Accountant {
- public:
-  std::optional<NamedLimit> Charge(uint64_t amount) override {
-    if (used + amount > 4) {
-      return NamedLimit{"four files", 4};
-    }
-    used += amount;
-    return std::nullopt;
-  }
-  void Release(uint64_t amount) override { used -= amount; }
-  uint64_t used = 0;
-};
-
 TEST_F(SocketsTest, AreChargedBeforeTheyAreTaken) {
-  const auto files = std::make_shared<FourFiles>();
+  const auto files = std::make_shared<tests::CountingAccountant>(NamedLimit{"four files", 4});
   for (const size_t sockets : {size_t{1}, size_t{2}}) {
     WasiOptions options;
     options.limits.open_files = files;
@@ -147,7 +135,7 @@ TEST_F(SocketsTest, AreChargedBeforeTheyAreTaken) {
     const absl::Status opened = WasiContext(std::move(options)).Open();
     EXPECT_EQ(opened.ok(), sockets == 1) << opened;
     EXPECT_TRUE(sockets == 1 || absl::IsResourceExhausted(opened));
-    EXPECT_EQ(files->used, 0u);
+    EXPECT_EQ(files->used(), 0u);
   }
 }
 

@@ -16,6 +16,7 @@
 #include "engine/wasi/errno.h"
 #include "engine/wasi/guest.h"
 #include "engine/wasi/times.h"
+#include "tests/support/counting_accountant.h"
 
 namespace wasmd::engine {
 namespace {
@@ -79,22 +80,8 @@ TEST(DescriptorTableTest, LowestFreeNumberWithinTheBound) {
   EXPECT_EQ(table.Find(0xffff'ffff), nullptr);
 }
 
-// Two files for all tables together.
-class TwoFiles : public Accountant {
- public:
-  std::optional<NamedLimit> Charge(uint64_t amount) override {
-    if (used + amount > 2) {
-      return NamedLimit{"two files", 2};
-    }
-    used += amount;
-    return std::nullopt;
-  }
-  void Release(uint64_t amount) override { used -= amount; }
-  uint64_t used = 0;
-};
-
 TEST(DescriptorTableTest, OpenFilesAreCharged) {
-  const auto files = std::make_shared<TwoFiles>();
+  const auto files = std::make_shared<tests::CountingAccountant>(NamedLimit{"two files", 2});
   WasiLimits limits;
   limits.open_files = files;
   {
@@ -102,7 +89,7 @@ TEST(DescriptorTableTest, OpenFilesAreCharged) {
     DescriptorTable other(limits);
     EXPECT_FALSE(one.full());
     EXPECT_FALSE(one.full());
-    EXPECT_EQ(files->used, 1u) << "a place is held once";
+    EXPECT_EQ(files->used(), 1u) << "a place is held once";
     EXPECT_EQ(one.Add({}), 0u);
     EXPECT_EQ(other.Hold(2), (NamedLimit{"two files", 2}));
     EXPECT_EQ(other.Hold(1), std::nullopt);
@@ -113,9 +100,9 @@ TEST(DescriptorTableTest, OpenFilesAreCharged) {
     EXPECT_FALSE(other.full());
     EXPECT_EQ(other.Add({}), 1u);
     other.Renumber(1, 0);
-    EXPECT_EQ(files->used, 1u);
+    EXPECT_EQ(files->used(), 1u);
   }
-  EXPECT_EQ(files->used, 0u);
+  EXPECT_EQ(files->used(), 0u);
 }
 
 TEST(GuestTest, EmptyMemoryHasNoAddress) {
