@@ -197,10 +197,8 @@ void ModuleStore::LoadDigested(LoadRequest request, const std::string& digest,
   }
   absl::StatusOr<std::shared_ptr<const StoredModule>> compiled = Compile(request, digest);
   request.upload = nullptr;
-  // Of the machine-code arena: others' modules make room in it, but not for who is at a limit of
-  // his own, which is told by its option.
-  if (compiled.status().code() == absl::StatusCode::kResourceExhausted &&
-      StdView(compiled.status().message()).find("--max-") == std::string_view::npos) {
+  // Others' modules make room for machine code, and for nothing else that is spent.
+  if (engine::IsCodeMemorySpent(compiled.status())) {
     EvictUnused();
   }
   absl::StatusOr<Loaded> result = absl::InternalError("not loaded");

@@ -33,6 +33,7 @@
 
 #include "engine/abi/bounds_checks.h"      // IWYU pragma: export
 #include "engine/base/accountant.h"        // IWYU pragma: export
+#include "engine/code/code_memory.h"       // IWYU pragma: export
 #include "engine/compile/compiler.h"       // IWYU pragma: export
 #include "engine/runtime/extern_type.h"    // IWYU pragma: export
 #include "engine/runtime/func_handle.h"    // IWYU pragma: export

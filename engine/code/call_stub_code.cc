@@ -5,6 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/code/code_memory.h"
 
 namespace wasmd::engine {
 namespace {
@@ -30,8 +31,7 @@ absl::StatusOr<const void*> CallStubCode::Add(std::span<const uint8_t> code) {
       size > run->second.chunks.count * kCodeChunkBytes - run->second.fill_bytes) {
     const uint64_t count = (size + kCodeChunkBytes - 1) / kCodeChunkBytes;
     if (!quota_.Take(count * kCodeChunkBytes)) {
-      return absl::ResourceExhaustedError(
-          "the engine's code memory is spent (EngineOptions::code_bytes)");
+      return CodeMemorySpent("EngineOptions::code_bytes");
     }
     absl::StatusOr<ChunkRun> chunks = arena_.Take(static_cast<uint32_t>(count), kCallStubOwner);
     if (!chunks.ok()) {

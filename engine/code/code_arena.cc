@@ -7,6 +7,7 @@
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
+#include "engine/code/code_memory.h"
 
 namespace wasmd::engine {
 
@@ -60,7 +61,7 @@ absl::StatusOr<ChunkRun> CodeArena::Take(uint32_t count, ChunkOwner owner) {
     used_count_ += count;
     return taken;
   }
-  return absl::ResourceExhaustedError("no code memory is left (kCodeArenaBytes)");
+  return CodeMemorySpent("kCodeArenaBytes");
 }
 
 void CodeArena::Free(ChunkRun run) {

@@ -8,6 +8,7 @@
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/str_cat.h"
+#include "engine/code/code_memory.h"
 
 namespace wasmd::engine {
 namespace {
@@ -44,8 +45,7 @@ ModuleCode::~ModuleCode() {
 absl::Status ModuleCode::Charge(uint64_t count) {
   const uint64_t bytes = count * kCodeChunkBytes;
   if (!quota_.Take(bytes)) {
-    return absl::ResourceExhaustedError(
-        "the engine's code memory is spent (EngineOptions::code_bytes)");
+    return CodeMemorySpent("EngineOptions::code_bytes");
   }
   if (accountant_ != nullptr) {
     if (const std::optional<NamedLimit> refusal = accountant_->Charge(bytes)) {

@@ -258,6 +258,7 @@ TEST(ModuleStoreLimitsTest, AUsersModulesMakeRoomForEachOther) {
     EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
     EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-user-module-memory"));
     EXPECT_EQ(store.List("uid:1").size(), 1u) << "what somebody uses stays";
+    EXPECT_EQ(store.List("uid:2").size(), 1u) << "another's is none of his";
   }
   EXPECT_TRUE(load(0, 6, 39 << 10).ok());
   EXPECT_EQ(store.List("uid:1").size(), 1u);
